@@ -1,0 +1,452 @@
+"""Reverse mode: the reader of a tape that differentiates it.
+
+The cotangent of the result goes in at the end of the tape; the walk goes back entry by entry, asks each node's rules
+for the cotangents of its arguments, and adds them up where an entry was used more than once. Rules are written with
+NumPy functions, so that a walk over Tensors of a lower tape is itself recorded there: that is how derivatives of
+derivatives come about, and how a captured program holds its own backward pass.
+"""
+
+from __future__ import annotations
+
+import functools
+import operator
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..core.errors import DTypeError, MinigradError, ShapeError
+from ..core.primitive import Primitive
+from ..core.scope import at_scope
+from ..core.tape import Node, Tape, check_cotangent
+from ..core.tensor import Tensor
+from ..core.tree import flatten, map_leaves, path_name
+
+__all__ = ["grad", "gradient", "value_and_grad", "vjp"]
+
+
+# --- the walk -------------------------------------------------------------------------------------------------------
+
+
+# Where the walk finds a field of a Node in the plain tuple that a tape holds.
+_PRIMITIVE, _PARAMS, _SHAPE, _DTYPE, _PLAN = map(Node._fields.index, ("primitive", "params", "shape", "dtype", "plan"))
+
+
+def backward(records: list[Any], seeds: dict[int, Any], sources: Sequence[int], *, consume: bool = False) -> list[Any]:
+    """Walk a tape from its end and return the cotangents of some of its entries.
+
+    Parameters
+    ----------
+    records : list of tuples with the fields of Node
+    seeds : dict
+        Entry -> cotangent to start with.
+    sources : sequence of int
+        The entries whose cotangents are wanted. No rule of an entry before the lowest of them is run.
+    consume : bool
+        Drop each node once it is done, so that what it saved is freed while the walk goes on.
+
+    Returns
+    -------
+    list
+        One cotangent per source, None where nothing arrived. They may share memory: see `own`.
+    """
+    last = _end_of_outputs(records, max(seeds))
+    cotangents: list[Any] = [None] * last
+    owned = bytearray(last)  # 1 where the array was made by an addition here, so that nobody else holds it
+    for entry, seed in seeds.items():
+        cotangents[entry] = seed
+    if consume:
+        del records[last:]
+    kept: dict[int, Any] = dict.fromkeys(s for s in sources if s < last and records[s][_PLAN] is not None)
+    for entry in range(last - 1, min(sources, default=last) - 1, -1):
+        op, params, parents, saved, scope, _, _, plan, _ = records[entry]
+        if kept and entry in kept:
+            kept[entry] = cotangents[entry]
+        if op is None:  # an input, a constant, or a further output, which its op gathers
+            continue
+        if plan is not None:
+            if op.outputs:
+                g = _gather(records, entry, cotangents)
+            else:
+                g, cotangents[entry] = cotangents[entry], None
+            if g is not None:
+                if scope and (type(g) is Tensor or Tensor in map(type, saved)):
+                    with at_scope(scope):  # what the rules record on a lower tape belongs to this node's layer
+                        pulled = plan.pull(g, saved, params)
+                else:
+                    pulled = plan.pull(g, saved, params)
+                exact = plan.exact
+                for parent, cotangent in zip(parents, pulled):
+                    if cotangent is None:
+                        continue
+                    if not exact:
+                        shape, dtype = records[parent][_SHAPE], records[parent][_DTYPE]
+                        if cotangent.shape != shape or cotangent.dtype is not dtype:
+                            cotangent = fit(cotangent, shape, dtype, op)
+                    before = cotangents[parent]
+                    if before is None:
+                        cotangents[parent] = cotangent
+                    elif owned[parent] and type(cotangent) is np.ndarray:
+                        before += cotangent
+                    else:
+                        cotangents[parent] = total = before + cotangent
+                        owned[parent] = type(total) is np.ndarray
+        if consume:
+            if op.outputs:
+                del records[entry:]
+            else:
+                records.pop()
+    return [kept[s] if s in kept else cotangents[s] if s < last else None for s in sources]
+
+
+def _end_of_outputs(records: list[Any], entry: int) -> int:
+    """Return the entry after the last output of the op that made this entry."""
+    end = entry + 1
+    while end < len(records) and records[end][_PRIMITIVE] is None and records[end][_PARAMS]["role"] == "output":
+        end += 1
+    return end
+
+
+def _gather(records: list[Any], entry: int, cotangents: list[Any]) -> tuple[Any, ...] | None:
+    """Return the cotangents of all outputs of a node as a tuple, or None when none arrived."""
+    end = _end_of_outputs(records, entry)
+    given = cotangents[entry:end]
+    if all(g is None for g in given):
+        return None
+    cotangents[entry:end] = [None] * (end - entry)
+    if records[entry][_PRIMITIVE].takes_none:
+        return tuple(given)
+    return tuple(
+        np.zeros(out[_SHAPE], out[_DTYPE]) if g is None and out[_DTYPE].kind in "fc" else g
+        for g, out in zip(given, records[entry:end])
+    )
+
+
+def fit(cotangent: Any, wanted: tuple[int, ...], dtype: np.dtype[Any], op: Primitive) -> Any:
+    """Sum a cotangent over the axes that its argument was broadcast along, and give it the argument's dtype.
+
+    This is the one place that undoes broadcasting, so no rule has to. A cotangent of any other shape is a mistake in a
+    rule, and raises.
+    """
+    shape = cotangent.shape
+    if shape != wanted:
+        extra = len(shape) - len(wanted)
+        sizes = shape[extra:] if extra >= 0 else ()
+        if extra < 0 or any(size != want and want != 1 for size, want in zip(sizes, wanted)):
+            raise ShapeError(
+                f"a gradient rule of {op.name} returned a cotangent of shape {shape} for an argument of shape "
+                f"{wanted}; it must have that shape, or one that the argument broadcasts to"
+            )
+        axes = tuple(range(extra)) + tuple(
+            extra + axis for axis, (size, want) in enumerate(zip(sizes, wanted)) if size != want
+        )
+        cotangent = cotangent.sum(axis=axes)
+        if cotangent.shape != wanted:
+            cotangent = cotangent.reshape(wanted)
+    if cotangent.dtype != dtype:
+        if cotangent.dtype.kind == "c" and dtype.kind == "f":
+            cotangent = cotangent.real
+        cotangent = cotangent.astype(dtype)
+    return cotangent
+
+
+def own(gradients: list[Any], held: Iterable[Any]) -> list[Any]:
+    """Copy the arrays that share memory with another of them, with one that is held elsewhere, or that are read-only.
+
+    A rule may return its cotangent itself, or a view of it: both gradients of ``x + y`` are one array. The caller may
+    write into what we return, so each gradient must be an array of its own.
+    """
+    taken = {id(_root(array)) for array in held}
+    result = []
+    for gradient in gradients:
+        if type(gradient) is np.ndarray:
+            root = _root(gradient)
+            whole = type(root) is np.ndarray and root.nbytes == gradient.nbytes and gradient.flags.writeable
+            if id(root) in taken or not whole:
+                gradient = gradient.copy()
+            taken.add(id(root))
+        result.append(gradient)
+    return result
+
+
+def _root(array: Any) -> Any:
+    while getattr(array, "base", None) is not None:
+        array = array.base
+    return array
+
+
+# --- what users call ------------------------------------------------------------------------------------------------
+
+
+class Recording:
+    """A function's run on a tape: its result, and the way back to the gradients of its arguments."""
+
+    __slots__ = ("aux", "leaves", "out", "out_tree", "tape", "tree")
+
+    def __init__(self, f: Callable[..., Any], primals: Any, names: Sequence[str] | None = None) -> None:
+        self.leaves, self.tree = flatten(primals)
+        self.tape = Tape(full=False)
+        labels = names if names is not None else map(path_name, self.tree.paths)
+        inputs = [self.tape.watch(leaf, name) for leaf, name in zip(self.leaves, labels)]
+        try:
+            self.out = f(self.tree.unflatten(inputs))
+        finally:
+            self.tape.end()
+
+    def value(self, x: Any) -> Any:
+        """Return what is inside a Tensor of this tape; anything else as it is."""
+        return x.value if type(x) is Tensor and x.tape is self.tape else x
+
+    def pull(self, outputs: Sequence[Any], cotangents: Sequence[Any], *, consume: bool) -> tuple[list[Any], list[bool]]:
+        """Return the gradients of all leaves, and which of them the outputs depend on."""
+        seeds: dict[int, Any] = {}
+        for out, cotangent in zip(outputs, cotangents):
+            if type(out) is Tensor and out.tape is self.tape:
+                before = seeds.get(out.index)
+                seeds[out.index] = cotangent if before is None else before + cotangent
+        count = len(self.leaves)
+        found = backward(self.tape.records, seeds, range(count), consume=consume) if seeds else [None] * count
+        reached = [gradient is not None for gradient in found]
+        gradients = own(
+            [self._result(i, gradient) for i, gradient in enumerate(found)], [*seeds.values(), *self.leaves]
+        )
+        return gradients, reached
+
+    def _result(self, number: int, gradient: Any) -> Any:
+        leaf = self.leaves[number]
+        if gradient is None:
+            node = self.tape.nodes[number]
+            gradient = np.zeros(node.shape, node.dtype)
+        if type(leaf) is np.ndarray:
+            return np.asarray(gradient) if isinstance(gradient, np.generic) else gradient
+        return gradient[()] if type(gradient) is np.ndarray and gradient.ndim == 0 else gradient
+
+
+def vjp(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
+    """Compute a function and its pullback, the vector-Jacobian product.
+
+    Parameters
+    ----------
+    f : callable
+        A function of arrays, or containers of arrays, that returns an array or a container of arrays.
+    *primals : arrays of floats, or dicts, lists, tuples of them
+    has_aux : bool
+        `f` returns a pair ``(out, aux)``; `aux` is handed through and not differentiated.
+
+    Returns
+    -------
+    out
+        The value of ``f(*primals)``.
+    pullback : callable
+        ``pullback(cotangent)``, where the cotangent has the container and shapes of `out`, returns a tuple with one
+        gradient per primal: the cotangent times the Jacobian with respect to it. It may be called many times.
+    aux
+        Only with `has_aux`.
+
+    Raises
+    ------
+    DTypeError
+        If a primal is an integer array, or not an array of numbers.
+
+    Examples
+    --------
+    >>> import numpy as np, minigrad as mg
+    >>> out, pullback = mg.vjp(lambda x, y: x * y, np.array([1.0, 2.0]), np.array([3.0, 4.0]))
+    >>> out
+    array([3., 8.])
+    >>> pullback(np.array([1.0, 10.0]))
+    (array([ 3., 40.]), array([ 1., 20.]))
+    """
+    recording = Recording(lambda args: f(*args), primals, _argument_names(range(len(primals)), primals))
+    result, aux = _split_aux(recording.out, f) if has_aux else (recording.out, None)
+    outputs, out_tree = flatten(result)
+    _check_outputs(outputs, f)
+    values = [recording.value(out) for out in outputs]
+
+    def pullback(cotangent: Any) -> tuple[Any, ...]:
+        given, given_tree = flatten(cotangent)
+        if sorted(given_tree.paths) != sorted(out_tree.paths):
+            raise ShapeError(
+                f"the cotangent's container has the entries {list(given_tree.paths)}, and the result has "
+                f"{list(out_tree.paths)}; they must be the same"
+            )
+        by_path = dict(zip(given_tree.paths, given))  # entries of a dict may come in another order
+        given = [by_path[path] for path in out_tree.paths]
+        seeds = [
+            check_cotangent(g, np.shape(value), value.dtype, f"the result{path}") if type(out) is Tensor else None
+            for g, value, out, path in zip(given, values, outputs, out_tree.paths)
+        ]
+        gradients, _ = recording.pull(outputs, seeds, consume=False)
+        return tuple(recording.tree.unflatten(gradients))
+
+    out = out_tree.unflatten(values)
+    return (out, pullback, map_leaves(recording.value, aux)) if has_aux else (out, pullback)
+
+
+def value_and_grad(
+    f: Callable[..., Any], argnums: int | Sequence[int] = 0, *, has_aux: bool = False
+) -> Callable[..., Any]:
+    """Return a function that computes both the value of `f` and its gradient.
+
+    Parameters
+    ----------
+    f : callable
+        A function that returns one real number (an array of shape ``()``).
+    argnums : int or sequence of int
+        The positional arguments to differentiate with respect to. An integer gives one gradient, a sequence a tuple.
+    has_aux : bool
+        `f` returns a pair ``(out, aux)``; `aux` is handed through and not differentiated.
+
+    Returns
+    -------
+    callable
+        With the arguments of `f`; returns ``(value, gradient)``, or ``((value, aux), gradient)``. A gradient has the
+        container, shapes and dtypes of its argument, and zeros where the value does not depend on it.
+
+    Raises
+    ------
+    ShapeError
+        If `f` does not return one number.
+    DTypeError
+        If an argument to differentiate is an integer array, or not an array of numbers.
+
+    Examples
+    --------
+    >>> import numpy as np, minigrad as mg
+    >>> def f(x, y):
+    ...     return np.sum(x * y)
+    >>> mg.value_and_grad(f, argnums=(0, 1))(np.array([1.0, 2.0]), np.array([3.0, 4.0]))
+    (np.float64(11.0), (array([3., 4.]), array([1., 2.])))
+    """
+    name = getattr(f, "__name__", type(f).__name__)
+    numbers, single = _argument_numbers(argnums)
+
+    @functools.wraps(f)
+    def value_and_gradient(*args: Any, **keywords: Any) -> Any:
+        positions = [_position(number, len(args), name) for number in numbers]
+        if len(set(positions)) < len(positions):
+            raise ValueError(f"argnums={argnums!r} names an argument of {name} twice")
+        chosen = tuple(args[position] for position in positions)
+
+        def run(arguments: tuple[Any, ...]) -> Any:
+            full = list(args)
+            for position, argument in zip(positions, arguments):
+                full[position] = argument
+            return f(*full, **keywords)
+
+        recording = Recording(run, chosen, _argument_names(positions, chosen))
+        out, aux = _split_aux(recording.out, f) if has_aux else (recording.out, None)
+        value = scalar_value(recording, out, name)
+        gradients, _ = recording.pull([out], [np.ones((), value.dtype)], consume=True)
+        gradient = recording.tree.unflatten(gradients)
+        gradient = gradient[0] if single else gradient
+        return ((value, map_leaves(recording.value, aux)), gradient) if has_aux else (value, gradient)
+
+    return value_and_gradient
+
+
+def grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0, *, has_aux: bool = False) -> Callable[..., Any]:
+    """Return a function that computes the gradient of `f`.
+
+    Parameters, errors and containers are those of :func:`value_and_grad`; with `has_aux` it returns
+    ``(gradient, aux)``. It may be applied again, for derivatives of any order.
+
+    Examples
+    --------
+    >>> import numpy as np, minigrad as mg
+    >>> mg.grad(np.tanh)(0.5)
+    np.float64(0.7864477329659274)
+    >>> mg.grad(mg.grad(np.sin))(0.0)
+    np.float64(-0.0)
+    """
+    both = value_and_grad(f, argnums, has_aux=has_aux)
+
+    @functools.wraps(f)
+    def gradient(*args: Any, **keywords: Any) -> Any:
+        value, result = both(*args, **keywords)
+        return (result, value[1]) if has_aux else result
+
+    return gradient
+
+
+def gradient(tape: Tape, target: Tensor, source: Any, cotangent: Any = None) -> Any:
+    """Return the gradient of an entry of a tape with respect to others. See :meth:`minigrad.Tape.gradient`."""
+    end = tape.index_of(target)
+    leaves, tree = flatten(source)
+    entries = [tape.index_of(leaf) for leaf in leaves]
+    if cotangent is None:
+        cotangent = np.ones(target.shape, target.dtype)
+    seeds = {end: check_cotangent(cotangent, target.shape, target.dtype, "the target")}
+    found = backward(tape.records, seeds, entries)
+    gradients = [np.zeros(leaf.shape, leaf.dtype) if g is None else g for leaf, g in zip(leaves, found)]
+    return tree.unflatten(own([np.asarray(g) if isinstance(g, np.generic) else g for g in gradients], seeds.values()))
+
+
+def scalar_value(recording: Recording, out: Any, name: str) -> Any:
+    """Return the value of a result that must be one real number, or raise an error that says what it is instead."""
+    value = recording.value(out)
+    if value is None:
+        raise DTypeError(f"{name} returned None; it must return one number: is a `return` missing?")
+    if isinstance(value, (int, float)):
+        value = np.float64(value)
+    if not hasattr(value, "shape") or not hasattr(value, "dtype"):
+        raise DTypeError(f"{name} returned {type(value).__name__}; it must return one number, an array of shape ()")
+    if value.shape != ():
+        raise ShapeError(
+            f"{name} returned an array of shape {value.shape}, and a gradient needs one number: sum or average it, or "
+            f"use mg.vjp for the gradients of all its elements"
+        )
+    if value.dtype.kind == "c":
+        raise DTypeError(f"{name} returned a complex number, and a gradient needs a real one: use mg.vjp")
+    return value
+
+
+def _argument_numbers(argnums: Any) -> tuple[tuple[int, ...], bool]:
+    """Return argnums as a tuple of integers, and whether it was a single one."""
+    try:
+        return (operator.index(argnums),), True
+    except TypeError:
+        pass
+    try:
+        numbers = tuple(operator.index(number) for number in argnums)
+    except TypeError:
+        numbers = ()
+    if not numbers:
+        raise TypeError(f"argnums must be an integer or a sequence of integers, and {argnums!r} came")
+    return numbers, False
+
+
+def _position(number: int, count: int, name: str) -> int:
+    if not -count <= number < count:
+        raise MinigradError(
+            f"argnums={number}, and {name} was called with {count} positional arguments; pass the arguments to "
+            f"differentiate by position"
+        )
+    return number % count
+
+
+def _argument_names(positions: Sequence[int], arguments: tuple[Any, ...]) -> list[str]:
+    """Name the leaves of the arguments for errors: entries of a container by their keys, others by position."""
+    names = []
+    for position, argument in zip(positions, arguments):
+        paths = flatten(argument)[1].paths
+        names += [path_name(path) or f"argument {position}" for path in paths]
+    return names
+
+
+def _split_aux(result: Any, f: Callable[..., Any]) -> tuple[Any, Any]:
+    if not isinstance(result, tuple) or len(result) != 2:
+        raise DTypeError(
+            f"has_aux=True expects {getattr(f, '__name__', f)} to return a pair (out, aux), and it returned "
+            f"{type(result).__name__}"
+        )
+    return result
+
+
+def _check_outputs(outputs: list[Any], f: Callable[..., Any]) -> None:
+    for out in outputs:
+        if not hasattr(out, "shape") and not isinstance(out, (int, float, complex)):
+            raise DTypeError(
+                f"{getattr(f, '__name__', f)} returned {type(out).__name__}; it must return an array, or a dict, list "
+                f"or tuple of arrays"
+            )

@@ -1,0 +1,97 @@
+"""The exceptions of minigrad, and the helper that suggests a near spelling.
+
+Every exception here is a :class:`MinigradError` and also the built-in exception that a NumPy user would expect, so
+``except ValueError`` keeps working. The text of each says which op or layer, what came, what was expected, and what to
+do about it.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = [
+    "BranchError",
+    "DataError",
+    "DTypeError",
+    "GraphvizNotFound",
+    "MinigradError",
+    "MinigradWarning",
+    "MissingParameterError",
+    "NoGradientRule",
+    "NonFiniteError",
+    "OptionError",
+    "ParameterError",
+    "ShapeError",
+    "StaleTensorError",
+    "did_you_mean",
+]
+
+
+class MinigradError(Exception):
+    """Base class of every error that minigrad raises on purpose."""
+
+
+class ShapeError(MinigradError, ValueError):
+    """Shapes that do not fit each other, or not the op."""
+
+
+class DTypeError(MinigradError, TypeError):
+    """A dtype that cannot be used here, such as an integer array that is asked for its gradient."""
+
+
+class DataError(MinigradError, ValueError):
+    """Data or labels that cannot be trained on."""
+
+
+class ParameterError(MinigradError, ValueError):
+    """A model whose parameters, state or gradients do not fit together."""
+
+
+class MissingParameterError(ParameterError, KeyError):
+    """A parameter was asked for by a name that the model does not have."""
+
+    __str__ = Exception.__str__  # a KeyError shows its text in quotes
+
+
+class OptionError(MinigradError, ValueError):
+    """An unknown argument, or a value that an argument does not take."""
+
+
+class NoGradientRule(MinigradError, NotImplementedError):
+    """A NumPy function that has no gradient rule was given a Tensor."""
+
+
+class StaleTensorError(MinigradError, RuntimeError):
+    """A Tensor was used after the recording that it belongs to had ended."""
+
+
+class BranchError(MinigradError, TypeError):
+    """Python code branched on the value of a Tensor while the program was being captured."""
+
+
+class NonFiniteError(MinigradError, FloatingPointError):
+    """A loss became NaN or infinite."""
+
+
+class GraphvizNotFound(MinigradError, RuntimeError):
+    """Graphviz is needed to draw this file, and it is not installed."""
+
+
+class MinigradWarning(UserWarning):
+    """Something that works, and is probably not what was meant."""
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return ``'; did you mean "NAME"?'`` for the nearest known spelling, or an empty string.
+
+    Examples
+    --------
+    >>> did_you_mean("bach_size", ["batch_size", "lr_decay"])
+    '; did you mean "batch_size"?'
+    >>> did_you_mean("colour", ["batch_size"])
+    ''
+    """
+    spellings = {str(name).casefold(): str(name) for name in known}
+    near = difflib.get_close_matches(str(word).casefold(), spellings, n=1)
+    return f'; did you mean "{spellings[near[0]]}"?' if near else ""

@@ -1,0 +1,486 @@
+"""Primitive: what an op is.
+
+An op is a NumPy function and, beside it, one rule per argument. A rule names what it reads, the way a pytest test names
+its fixtures: the cotangent ``g``, the op's arguments, its outputs, its static parameters, or the shape of an argument
+(``x_shape``). That is how the tape knows what to keep.
+
+>>> import numpy as np, minigrad as mg
+>>> @mg.primitive
+... def scale(x, *, factor):
+...     return x * factor
+>>> scale.vjp(x=lambda g, factor: g * factor)
+>>> mg.grad(lambda x: scale(x, factor=3.0).sum())(np.ones(2))
+array([3., 3.])
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from .errors import MinigradError, NoGradientRule, did_you_mean
+from .explain import EXPLAINED, explain
+from .numpy_protocol import FUNCTIONS, UFUNCS, adapt
+from .scope import current_scope
+from .tape import Tape, user_line
+from .tensor import Tensor
+
+__all__ = ["REGISTRY", "Plan", "Primitive", "primitive"]
+
+REGISTRY: dict[str, Primitive] = {}
+"""Every op of minigrad itself, by name: what the conformance test and the documentation go through."""
+
+_NO_PARAMS: dict[str, Any] = {}
+
+
+class Plan:
+    """What a backward pass does at a node, given which of its arguments are on the tape.
+
+    Attributes
+    ----------
+    reads : tuple of str
+        Names of what is kept in ``node.saved``, in that order.
+    wants : tuple of str
+        Names of the arguments that get a cotangent.
+    save : callable (args, out) -> tuple, or None when nothing is kept
+    pull : callable (g, saved, params) -> tuple with one cotangent, or None, per argument
+    exact : bool
+        Whether the cotangents surely have their arguments' shapes and dtypes.
+    """
+
+    __slots__ = ("exact", "pull", "reads", "save", "wants")
+
+    def __init__(self, reads: tuple[str, ...], wants: tuple[str, ...], save: Any, pull: Any, exact: bool) -> None:
+        self.exact = exact
+        self.reads = reads
+        self.wants = wants
+        self.save = save
+        self.pull = pull
+
+
+class Primitive:
+    """An op: a forward function on arrays, and the rules of its derivative.
+
+    Call it like the forward function. On arrays it is that function; when an argument is a Tensor, the call is recorded
+    on that Tensor's tape.
+
+    Parameters
+    ----------
+    forward : callable
+        Takes arrays by position and static parameters by keyword (after ``*`` in its signature); returns an array, or
+        a tuple of arrays when `outputs` says so. It must be pure.
+    name : str
+    outputs : sequence of str
+        Names of the outputs when there are several; ``"many"`` when their number depends on the parameters.
+    visible : int, optional
+        How many of the outputs a caller gets. The others are there for the rules to read.
+    differentiable : bool
+        False for ops that have no derivative (comparisons, ``floor``): their result is not followed.
+    kind : str
+        ``"op"``, ``"activation"``, ``"normalisation"``, ``"view"`` or ``"loss"``: how a picture shows it.
+    """
+
+    def __init__(
+        self,
+        forward: Callable[..., Any],
+        *,
+        name: str = "",
+        outputs: Sequence[str] | str = (),
+        visible: int | None = None,
+        differentiable: bool = True,
+        kind: str = "op",
+        args: tuple[str, ...] = (),
+        exact: bool = False,
+    ) -> None:
+        self.forward = forward
+        self.name = name or forward.__name__
+        self.__name__ = self.__qualname__ = self.name
+        self.__doc__ = forward.__doc__
+        self.__module__ = getattr(forward, "__module__", None) or "numpy"
+        self.outputs = outputs if isinstance(outputs, str) else tuple(outputs)
+        self.visible = visible
+        self.differentiable = differentiable
+        self.kind = kind
+        self.exact = exact  # whether each cotangent has its argument's shape and dtype without being made to fit
+        self.takes_none = False  # whether its rule takes None for an output without a cotangent (else zeros)
+        self.args, self.variadic, self.defaults = (args, "", {}) if args else _signature(forward, self.name)
+        self.static = frozenset(self.defaults)
+        self.rules: dict[str, Callable[..., Any] | None] = {}
+        self.shared: Callable[..., Any] | None = None
+        self._shared_reads: tuple[str, ...] = ()
+        self.reference: Callable[..., Any] | None = None
+        self._plans: dict[tuple[int, int], Plan] = {}
+        self._short_plans: list[Plan | None] = [None] * 4  # by mask, for ops of one or two arrays
+        self.bind: Callable[..., Any] = self._make_bind()
+
+    # --- defining ---------------------------------------------------------------------------------------------------
+
+    def vjp(self, **rules: Callable[..., Any] | None) -> None:
+        """Give the rule of each argument: ``argument=lambda g, <what it reads>: cotangent of the argument``.
+
+        `None` says that the derivative with respect to that argument is zero. The result may have the broadcast shape;
+        it is summed back to the argument's shape in one place, after the rule. Where an op has several outputs, ``g``
+        is the tuple of their cotangents.
+        """
+        for argument, rule in rules.items():
+            if argument not in self.args:
+                raise TypeError(
+                    f"{self.name} has no argument {argument!r}{did_you_mean(argument, self.args)} "
+                    f"(its arguments: {', '.join(self.args)})"
+                )
+            if rule is not None:
+                self._reads_of(rule)
+            self.rules[argument] = rule
+        self._forget_plans()
+
+    def vjp_shared(self, rule: Callable[..., Any], reads: Sequence[str] | None = None) -> Callable[..., Any]:
+        """Give one rule for all arguments, for gradients that share work. Also a decorator.
+
+        The rule's keyword ``wants`` tells which cotangents are needed (names; for a variadic argument, positions), and
+        it returns a tuple with exactly those.
+        """
+        self.shared = rule
+        self._shared_reads = tuple(reads) if reads is not None else self._reads_of(rule)
+        self._forget_plans()
+        return rule
+
+    def _forget_plans(self) -> None:
+        self._plans.clear()
+        self._short_plans[:] = [None] * 4
+
+    def _reads_of(self, rule: Callable[..., Any]) -> tuple[str, ...]:
+        """Return what a rule reads beside the cotangent, or raise if it names something the op does not have."""
+        first, *names = inspect.signature(rule).parameters
+        known = self._readable()
+        for name in names:
+            if name not in known and name != "wants":
+                raise TypeError(
+                    f"a rule of {self.name} reads {name!r}{did_you_mean(name, known)} (it may read: {', '.join(known)})"
+                )
+        return tuple(name for name in names if name != "wants")
+
+    def _readable(self) -> dict[str, str]:
+        """Map every name that a rule may read to the expression that finds it at recording, or in the parameters."""
+        known = {name: f"args[{position}]" for position, name in enumerate(self.args)}
+        if self.variadic:
+            known[self.variadic] = f"args[{len(self.args) - 1}:]"
+            known[f"{self.variadic}_shape"] = f"tuple(map(shape_of, args[{len(self.args) - 1}:]))"
+        known |= {f"{name}_shape": f"shape_of({known[name]})" for name in self.args if name != self.variadic}
+        known |= {name: f"params[{name!r}]" for name in self.static}
+        known |= (
+            {name: f"out[{number}]" for number, name in enumerate(self.outputs)}
+            if isinstance(self.outputs, tuple) and self.outputs
+            else {"out": "out"}
+        )
+        return known
+
+    def plan(self, mask: int, count: int) -> Plan:
+        """Return what a backward pass does when the arguments in the bit mask are on the tape (`count` in all)."""
+        key = (mask, count)
+        if key not in self._plans:
+            self._plans[key] = self._make_plan([mask >> i & 1 == 1 for i in range(count)])
+            if count == len(self.args) <= 2:
+                self._short_plans[mask] = self._plans[key]
+        return self._plans[key]
+
+    def _make_plan(self, active: list[bool]) -> Plan:
+        known, names = self._readable(), self._names(len(active))
+        wanted = [i for i, on in enumerate(active) if on and self._has_rule(names[i])]
+        calls = []  # for each argument, the text of the call that gives its cotangent
+        reads: list[str] = []
+
+        def expression(name: str) -> str:
+            if known[name].startswith("params["):
+                return known[name]
+            if name not in reads:
+                reads.append(name)
+            return f"saved[{reads.index(name)}]"
+
+        if self.shared is not None:
+            wants: tuple[Any, ...] = tuple(i - len(self.args) + 1 if self.variadic else names[i] for i in wanted)
+            arguments = [f"{name}={expression(name)}" for name in self._shared_reads]
+            calls = [f"*spread(rule_shared({', '.join(['g', *arguments, 'wants=wants'])}))"]
+            if not wanted:
+                calls, reads = [repr((None,) * len(active))[1:-1]], []
+        else:
+            wants = ()
+            for i, name in enumerate(names):
+                rule = self.rules.get(name) if i in wanted else None
+                reading = [expression(read) for read in self._reads_of(rule)] if rule is not None else []
+                calls.append(f"rule_{name}({', '.join(['g', *reading])})" if rule is not None else "None")
+
+        def spread(cotangents: Sequence[Any]) -> list[Any]:
+            if len(cotangents) != len(wanted):
+                raise TypeError(
+                    f"the shared rule of {self.name} was asked for {wants} and returned {len(cotangents)} cotangents"
+                )
+            full: list[Any] = [None] * len(active)
+            for position, cotangent in zip(wanted, cotangents):
+                full[position] = cotangent
+            return full
+
+        # Two one-line functions, made once per op and mask of arguments: at each node they would otherwise be a loop
+        # over names. For np.multiply of two Tensors they read
+        #     save = lambda args, out: (args[1], args[0],)
+        #     pull = lambda g, saved, params: (rule_x(g, saved[0]), rule_y(g, saved[1]),)
+        scope: dict[str, Any] = {f"rule_{name}": rule for name, rule in self.rules.items()}
+        scope["__name__"] = __name__  # so that a search for the user's line passes over these functions
+        scope |= {"rule_shared": self.shared, "spread": spread, "wants": wants, "shape_of": np.shape}
+        save = eval(f"lambda args, out: ({', '.join(known[name] for name in reads)},)", scope) if reads else None
+        pull = eval(f"lambda g, saved, params: ({', '.join(calls)},)", scope)
+        return Plan(tuple(reads), tuple(names[i] for i in wanted), save, pull, self.exact)
+
+    def _names(self, count: int) -> list[str]:
+        """Return the arguments' names, a variadic one as often as it came."""
+        if not self.variadic:
+            return list(self.args)
+        fixed = list(self.args[:-1])
+        return fixed + [self.variadic] * (count - len(fixed))
+
+    def _has_rule(self, name: str) -> bool:
+        if self.shared is not None:
+            return self.rules.get(name, True) is not None
+        if name not in self.rules:
+            raise NoGradientRule(
+                f"{self.name} has no gradient rule for its argument {name!r}; define one with "
+                f"{self.name}.vjp({name}=...), or wrap the argument in mg.stop_gradient"
+            )
+        return self.rules[name] is not None
+
+    # --- calling ----------------------------------------------------------------------------------------------------
+
+    def __call__(self, *args: Any, **params: Any) -> Any:
+        if not (params.keys() <= self.static and len(args) == len(self.args)) and not self.variadic:
+            args, params = self._arrange(args, params)
+        out = self.bind(*args, **params)
+        if self.visible is None:
+            return out
+        return out[0] if self.visible == 1 else out[: self.visible]
+
+    def all_outputs(self, *args: Any, **params: Any) -> tuple[Any, ...]:
+        """Call the op and return all its outputs, also those that a plain call leaves out."""
+        return self.bind(*args, **params)  # type: ignore[no-any-return]
+
+    def _arrange(self, args: tuple[Any, ...], params: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Put arrays that came by keyword into their positions; complain about what does not fit."""
+        args += tuple(params[name] for name in self.args[len(args) :] if name in params)
+        rest = {name: value for name, value in params.items() if name not in self.args}
+        signature = ", ".join([*self.args, *(["*", *self.defaults] if self.defaults else [])])
+        for name in rest.keys() - self.static:
+            hint = did_you_mean(name, [*self.args, *self.static])
+            raise TypeError(f"{self.name} has no argument {name!r}{hint} (it takes {signature})")
+        if len(args) != len(self.args):
+            raise TypeError(f"{self.name}({signature}) takes {len(self.args)} arrays by position, and {len(args)} came")
+        return args, rest
+
+    def _make_bind(self) -> Callable[..., Any]:
+        """Return the function that records: a short one for ops of one or two arrays, else the general one."""
+        if self.differentiable and not self.defaults and not self.outputs and not self.variadic:
+            if len(self.args) == 1:
+                return self._make_unary()
+            if len(self.args) == 2:
+                return self._make_binary()
+        return self._record
+
+    def _make_unary(self) -> Callable[..., Any]:
+        forward, record, plans = self.forward, self._record, self._short_plans
+
+        def bind(x: Any) -> Any:
+            if type(x) is not Tensor:
+                return forward(x)
+            tape, value = x.tape, x.value
+            if tape.full or type(value) is Tensor:
+                return record(x)
+            try:
+                out = forward(value)
+            except MinigradError:
+                raise
+            except EXPLAINED as error:
+                raise explain(self, (x,), _NO_PARAMS, error) from error
+            plan = plans[1] or self.plan(1, 1)
+            saved = plan.save((value,), out) if plan.save is not None else ()
+            records = tape.records
+            records.append((self, _NO_PARAMS, (x.index,), saved, current_scope(), out.shape, out.dtype, plan, None))
+            return Tensor(out, tape, len(records) - 1)
+
+        return bind
+
+    def _make_binary(self) -> Callable[..., Any]:
+        forward, record, plans = self.forward, self._record, self._short_plans
+
+        def bind(x: Any, y: Any) -> Any:
+            parents: tuple[int | None, int | None]
+            if type(x) is Tensor:
+                tape, left = x.tape, x.value
+                if type(y) is Tensor:
+                    if y.tape is not tape:
+                        return record(x, y)
+                    right, mask, parents = y.value, 3, (x.index, y.index)
+                else:
+                    right, mask, parents = y, 1, (x.index, None)
+            elif type(y) is Tensor:
+                tape, left, right, mask, parents = y.tape, x, y.value, 2, (None, y.index)
+            else:
+                return forward(x, y)
+            if tape.full or type(left) is Tensor or type(right) is Tensor:
+                return record(x, y)
+            try:
+                out = forward(left, right)
+            except MinigradError:
+                raise
+            except EXPLAINED as error:
+                raise explain(self, (x, y), _NO_PARAMS, error) from error
+            plan = plans[mask] or self.plan(mask, 2)
+            saved = plan.save((left, right), out) if plan.save is not None else ()
+            records = tape.records
+            records.append((self, _NO_PARAMS, parents, saved, current_scope(), out.shape, out.dtype, plan, None))
+            return Tensor(out, tape, len(records) - 1)
+
+        return bind
+
+    def _record(self, *args: Any, **params: Any) -> Any:
+        """Compute, and record on the newest tape among the arguments (on none, when all are arrays)."""
+        tape: Tape | None = None
+        for x in args:
+            if type(x) is Tensor and (tape is None or x.tape.level > tape.level):
+                tape = x.tape
+        if tape is None:
+            return self.forward(*args, **params)
+        values = tuple(x.value if type(x) is Tensor and x.tape is tape else x for x in args)
+        if not (self.differentiable or tape.full):
+            return self.bind(*values, **params)
+        if any(type(value) is Tensor for value in params.values()):
+            self._refuse_tensor_params(params)
+        # A value that is itself a Tensor belongs to a lower tape, which records this op too.
+        nested = any(type(value) is Tensor for value in values)
+        try:
+            out = self.bind(*values, **params) if nested else self.forward(*values, **params)
+        except MinigradError:
+            raise
+        except EXPLAINED as error:
+            raise explain(self, args, params, error) from error
+        params = {**self.defaults, **params}
+        return self._enter(tape, args, values, params, out)
+
+    def _enter(
+        self, tape: Tape, args: tuple[Any, ...], values: tuple[Any, ...], params: dict[str, Any], out: Any
+    ) -> Any:
+        """Put a node for what was just computed on the tape."""
+        parents: list[int | None] = []
+        mask = 0
+        for position, x in enumerate(args):
+            if type(x) is Tensor and x.tape is tape:
+                parents.append(x.index)
+                if not tape.full or tape.nodes[x.index].active:
+                    mask |= 1 << position
+            else:
+                parents.append(tape.constant(x) if tape.full else None)
+        plan = self.plan(mask, len(args)) if mask and self.differentiable else None
+        results = tuple(out) if self.outputs else (out,)
+        results = tuple(result if hasattr(result, "dtype") else np.asarray(result) for result in results)
+        if plan is not None and not any(result.dtype.kind in "fc" for result in results):
+            plan = None
+        given = results if self.outputs else results[0]
+        saved = plan.save(values, given) if plan is not None and plan.save is not None else ()
+        head = results[0]
+        line = user_line() if tape.lines else None
+        records = tape.records
+        records.append((self, params, tuple(parents), saved, current_scope(), head.shape, head.dtype, plan, line))
+        entry = len(records) - 1
+        first = Tensor(head, tape, entry)
+        if not self.outputs:
+            return first
+        return (first, *(tape.output(entry, number, value, plan) for number, value in enumerate(results[1:], start=1)))
+
+    def _refuse_tensor_params(self, params: dict[str, Any]) -> None:
+        for name, value in params.items():
+            if type(value) is Tensor:
+                raise NoGradientRule(
+                    f"{self.name}: the parameter {name}= is static and came as a Tensor of shape {value.shape}; no "
+                    f"gradient flows to it, so give it a plain value (mg.stop_gradient(x), or x.value)"
+                )
+
+    def __repr__(self) -> str:
+        return f"<primitive {self.name}({', '.join([*self.args, *self.static])})>"
+
+    def __reduce__(self) -> str:
+        return self.name  # by name, as functions are pickled
+
+
+def _signature(forward: Callable[..., Any], name: str) -> tuple[tuple[str, ...], str, dict[str, Any]]:
+    """Return the names of the arrays, the name of a variadic one, and the static parameters with their defaults."""
+    arrays, variadic, static = [], "", {}
+    for parameter in inspect.signature(forward).parameters.values():
+        if parameter.kind is parameter.KEYWORD_ONLY:
+            static[parameter.name] = parameter.default
+        elif parameter.kind is parameter.VAR_KEYWORD:
+            raise TypeError(f"primitive {name}: **{parameter.name} is not supported; name the static parameters")
+        elif parameter.default is not parameter.empty:
+            raise TypeError(
+                f"primitive {name}: {parameter.name} has a default, so it seems to be a static parameter; "
+                f"put it after * in the signature (arrays come by position, static parameters by keyword)"
+            )
+        else:
+            arrays.append(parameter.name)
+            variadic = parameter.name if parameter.kind is parameter.VAR_POSITIONAL else ""
+    return tuple(arrays), variadic, static
+
+
+def primitive(
+    *targets: Any,
+    outputs: Sequence[str] | str = (),
+    visible: int | None = None,
+    differentiable: bool = True,
+    kind: str = "op",
+) -> Any:
+    """Make an op from a NumPy function. A decorator, with or without arguments.
+
+    Parameters
+    ----------
+    *targets : NumPy functions or ufuncs
+        Those that reach this op when they are given a Tensor. One that is also an array method (``np.sum``) becomes a
+        method of Tensors.
+    outputs, visible, differentiable, kind
+        See :class:`Primitive`.
+
+    Examples
+    --------
+    >>> import numpy as np, minigrad as mg
+    >>> @mg.primitive(kind="activation")
+    ... def swish(x):
+    ...     return x / (1 + np.exp(-x))
+    >>> def swish_rule(g, x, out):
+    ...     s = 1 / (1 + np.exp(-x))
+    ...     return g * (out + s * (1 - out))
+    >>> swish.vjp(x=swish_rule)
+    >>> round(float(mg.grad(swish)(1.0)), 6)
+    0.927671
+    >>> round(float(mg.grad(mg.grad(swish))(1.0)), 6)
+    0.302366
+    """
+
+    def define(forward: Callable[..., Any]) -> Primitive:
+        op = Primitive(forward, outputs=outputs, visible=visible, differentiable=differentiable, kind=kind)
+        for target in functions:
+            connect(target, op)
+        return op
+
+    if len(targets) == 1 and inspect.isfunction(targets[0]) and not (targets[0].__module__ or "").startswith("numpy"):
+        functions: tuple[Any, ...] = ()
+        return define(targets[0])
+    functions = targets
+    return define
+
+
+def connect(target: Any, op: Primitive) -> None:
+    """Let a NumPy function or ufunc reach an op."""
+    if isinstance(target, np.ufunc):
+        UFUNCS[target] = op.bind
+        return
+    function = adapt(target, op, len(op.args), op.static)
+    FUNCTIONS[target] = function
+    if hasattr(np.ndarray, target.__name__) and target.__name__ not in vars(Tensor):
+        setattr(Tensor, target.__name__, function)

@@ -1,0 +1,321 @@
+"""The tape: a flat list of what happened, in order.
+
+Everything else in minigrad reads this list: the backward pass walks it from the end, pictures and tables draw it, a
+compiler turns it into a program. It is flat so that no reader needs recursion or sorting.
+"""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from .errors import DTypeError, ShapeError, StaleTensorError
+from .scope import current_scope
+from .tensor import Tensor
+from .tree import flatten, path_name
+
+if TYPE_CHECKING:
+    from .primitive import Plan, Primitive
+
+__all__ = ["Node", "Tape"]
+
+_levels = itertools.count(1)  # a newer tape has a higher level; next() is atomic, so threads may share it
+
+
+class Node(NamedTuple):
+    """One entry of a tape: an op and what it was applied to, or an input, a constant, or a further output.
+
+    Attributes
+    ----------
+    primitive : Primitive or None
+        The op; None for an entry that no op made (see `role`) and for the second and later outputs of an op.
+    params : dict
+        The op's static parameters. For the other entries ``{"role": ..., "name": ..., "number": ...}``.
+    parents : tuple of (int or None)
+        For each array argument the entry that it came from; None for a constant, which only a full tape keeps.
+    saved : tuple
+        What the rules of this node will read (named by ``plan.reads``), or the value of a constant. Nothing else.
+    scope : str
+        The layers that were running, such as ``"block1/fc1"``.
+    shape, dtype
+        Of the value. The value itself is not kept.
+    plan : Plan or None
+        Which rules a backward pass will run here; None where no derivative flows.
+    line : tuple (str, int) or None
+        File and line of the user's code, when the tape was asked to keep lines.
+    """
+
+    primitive: Primitive | None
+    params: dict[str, Any]
+    parents: tuple[int | None, ...]
+    saved: tuple[Any, ...]
+    scope: str
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    plan: Plan | None
+    line: tuple[str, int] | None = None
+
+    @property
+    def role(self) -> str:
+        """``"op"``, ``"input"``, ``"constant"``, or ``"output"`` (the second and later outputs of an op)."""
+        return "op" if self.primitive is not None else str(self.params["role"])
+
+    @property
+    def active(self) -> bool:
+        """Whether a derivative flows through this entry."""
+        return self.plan is not None or self.params.get("role") == "input" and self.dtype.kind in "fc"
+
+    @property
+    def name(self) -> str:
+        """The op's name, or the name of the input, or an empty string."""
+        return self.primitive.name if self.primitive is not None else self.params.get("name", "")
+
+
+class Nodes(Sequence[Node]):
+    """A tape's entries as nodes. The tape holds plain tuples, which record in half the time of named ones."""
+
+    __slots__ = ("_records",)
+
+    def __init__(self, records: list[Any]) -> None:
+        self._records = records
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def __getitem__(self, entry: Any) -> Any:
+        if isinstance(entry, slice):
+            return [Node(*record) for record in self._records[entry]]
+        return Node(*self._records[entry])
+
+
+class _Ended(list[Any]):
+    """Takes the place of a finished tape's list. Its append raises, so that recording needs no check of its own."""
+
+    def append(self, record: Any) -> None:
+        node = Node(*record)
+        what = f"{node.name} in {node.scope}" if node.scope else node.name
+        raise StaleTensorError(
+            f"{what}: an argument is a Tensor kept from an earlier call, whose recording has ended. Use its .value "
+            f"(a plain array), or compute it again inside this call"
+        )
+
+    extend = append
+
+
+class Tape:
+    """Record computations on watched arrays, and ask for the gradient of any entry with respect to any other.
+
+    Parameters
+    ----------
+    lines : bool
+        Keep the file and line of the user's code for each node (for pictures and error messages; costs a stack walk
+        per op).
+    full : bool
+        Keep everything: constants, and ops without a derivative such as comparisons. Readers that draw or replay need
+        that. A tape that only differentiates is not full: it keeps no array that no rule reads.
+
+    Examples
+    --------
+    >>> import numpy as np, minigrad as mg
+    >>> tape = mg.Tape()
+    >>> x = tape.watch(np.array([1.0, 2.0]), name="x")
+    >>> y = np.sum(np.square(x))
+    >>> tape.gradient(y, x)
+    array([2., 4.])
+    >>> print(tape)
+    entry  op      name  from  shape  dtype    scope  saved
+    %0     input   x           2      float64
+    %1     square        %0    2      float64         x 16 B
+    %2     sum           %1           float64         x_shape
+    """
+
+    __slots__ = ("__weakref__", "ended", "full", "level", "lines", "records", "static")
+
+    def __init__(self, *, lines: bool = False, full: bool = True, static: bool = False) -> None:
+        self.level = next(_levels)
+        self.records: list[Any] = []  # tuples with the fields of Node
+        self.full = full or lines
+        self.lines = lines
+        self.static = static  # a captured program may not branch on values
+        self.ended = False
+
+    @property
+    def nodes(self) -> Nodes:
+        """The entries in the order in which they happened, each a `Node`."""
+        return Nodes(self.records)
+
+    def watch(self, value: Any, name: str = "") -> Any:
+        """Put an array, or a container of arrays, on the tape; return Tensors in its place.
+
+        Parameters
+        ----------
+        value : array of floats, or dict, list, tuple of such arrays
+            Integer arrays may be watched on a full tape, where they are inputs without a derivative.
+        name : str
+            For tables, pictures and errors. In a container, the entries are named by their keys.
+
+        Raises
+        ------
+        DTypeError
+            If a leaf is not an array of numbers, or is an integer array on a tape that only differentiates.
+        """
+        leaves, tree = flatten(value)
+        names = [name + path_name(path) if name or len(leaves) > 1 else path_name(path) for path in tree.paths]
+        return tree.unflatten([self._watch(leaf, label) for leaf, label in zip(leaves, names)])
+
+    def _watch(self, leaf: Any, name: str) -> Tensor:
+        value = leaf if isinstance(leaf, (Tensor, np.ndarray, np.generic)) else _as_array(leaf, name)
+        dtype = value.dtype
+        if dtype.kind not in ("fc" if not self.full else "fciub"):
+            raise DTypeError(
+                f"cannot differentiate with respect to {name or 'this argument'}: it is {_kind(dtype)} of shape "
+                f"{value.shape}, and only floating-point and complex numbers have derivatives; "
+                f"convert it first, for example with .astype(float)"
+            )
+        return self._enter({"role": "input", "name": name}, (), (), value)
+
+    def constant(self, value: Any) -> int:
+        """Put a value that is not watched on the tape and return its entry. Only full tapes keep constants."""
+        array = value if isinstance(value, (Tensor, np.ndarray, np.generic)) else np.asarray(value)
+        self.records.append(
+            (None, {"role": "constant"}, (), (value,), current_scope(), array.shape, array.dtype, None, None)
+        )
+        return len(self.records) - 1
+
+    def output(self, first: int, number: int, value: Any, plan: Plan | None) -> Tensor:
+        """Enter output `number` (from 1) of the op whose first output is the entry `first`."""
+        plan = plan if value.dtype.kind in "fc" else None  # indices and masks have no derivative
+        return self._enter({"role": "output", "number": number}, (first,), (), value, plan)
+
+    def _enter(
+        self,
+        params: dict[str, Any],
+        parents: tuple[int, ...],
+        saved: tuple[Any, ...],
+        value: Any,
+        plan: Plan | None = None,
+    ) -> Tensor:
+        self.records.append((None, params, parents, saved, current_scope(), value.shape, value.dtype, plan, None))
+        return Tensor(value, self, len(self.records) - 1)
+
+    def gradient(self, target: Tensor, source: Any, cotangent: Any = None) -> Any:
+        """Return the gradient of one entry with respect to others; the tape stays as it is.
+
+        Parameters
+        ----------
+        target : Tensor
+            An entry of this tape, of any shape.
+        source : Tensor, or container of Tensors
+            Any entries of this tape, inputs or intermediate results.
+        cotangent : array of the target's shape, optional
+            The weights of the target's elements; ones when it is left out, as for the gradient of their sum.
+
+        Returns
+        -------
+        array, or the same container of arrays
+            Of the sources' shapes; zeros where the target does not depend on the source.
+        """
+        from ..autodiff.reverse import gradient  # the tape knows how to ask; how to differentiate is not its business
+
+        return gradient(self, target, source, cotangent)
+
+    def index_of(self, tensor: Any) -> int:
+        """Return the entry's number, after checking that the Tensor is on this tape."""
+        if type(tensor) is not Tensor:
+            raise DTypeError(f"expected a Tensor of this tape, and {type(tensor).__name__} came; see Tape.watch")
+        if tensor.tape is not self:
+            raise StaleTensorError("this Tensor is on another tape: ask that tape, or compute it again on this one")
+        return tensor.index
+
+    def end(self) -> None:
+        """Stop recording. Ops on Tensors of this tape raise from now on; what was recorded stays readable."""
+        if not self.ended:
+            self.records = _Ended(self.records)
+            self.ended = True
+
+    def __enter__(self) -> Tape:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.end()
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __repr__(self) -> str:
+        return f"<Tape with {len(self.records)} entries{', ended' if self.ended else ''}>"
+
+    def __str__(self) -> str:
+        rows = [("entry", "op", "name", "from", "shape", "dtype", "scope", "saved")]
+        for number, node in enumerate(self.nodes):
+            is_op = node.primitive is not None
+            rows.append(
+                (
+                    f"%{number}",
+                    node.name if is_op else node.role,
+                    "" if is_op else node.name,
+                    " ".join("·" if parent is None else f"%{parent}" for parent in node.parents),
+                    "×".join(map(str, node.shape)),
+                    str(node.dtype),
+                    node.scope,
+                    _describe_saved(node),
+                )
+            )
+        widths = [max(map(len, column)) for column in zip(*rows)]
+        return "\n".join("  ".join(c.ljust(w) for c, w in zip(row, widths)).rstrip() for row in rows)
+
+
+def _describe_saved(node: Node) -> str:
+    if node.plan is None or node.primitive is None:
+        return ""
+    parts = []
+    for name, value in zip(node.plan.reads, node.saved):
+        size = getattr(value, "nbytes", None)
+        parts.append(name if size is None else f"{name} {size:,} B")
+    return ", ".join(parts)
+
+
+def _as_array(leaf: Any, name: str) -> Any:
+    array = np.asarray(leaf) if isinstance(leaf, (bool, int, float, complex)) else None
+    if array is None:
+        raise DTypeError(
+            f"cannot differentiate with respect to {name or 'this argument'}: {type(leaf).__name__} is not an array "
+            f"of numbers (arrays, floats, and dicts, lists and tuples of them are)"
+        )
+    return array
+
+
+def _kind(dtype: np.dtype[Any]) -> str:
+    names = {"i": "an integer array", "u": "an integer array", "b": "a boolean array", "O": "an array of objects"}
+    return f"{names.get(dtype.kind, 'an array')} ({dtype})"
+
+
+_INTERNAL = ("minigrad.core.", "minigrad.autodiff.", "minigrad.ops.", "minigrad.model.", "minigrad.draw.", "numpy.")
+
+
+def user_line() -> tuple[str, int] | None:
+    """Return file and line of the innermost frame outside NumPy and the machinery of minigrad."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        module = frame.f_globals.get("__name__", "") + "."
+        if not module.startswith(_INTERNAL):
+            return frame.f_code.co_filename, frame.f_lineno
+        frame = frame.f_back  # type: ignore[assignment]
+    return None
+
+
+def check_cotangent(cotangent: Any, shape: tuple[int, ...], dtype: np.dtype[Any], what: str) -> Any:
+    """Return the cotangent as an array of the given dtype, or raise ShapeError."""
+    if not isinstance(cotangent, (Tensor, np.ndarray, np.generic)):
+        cotangent = np.asarray(cotangent, dtype=dtype)
+    if cotangent.shape != shape:
+        raise ShapeError(
+            f"{what} has shape {shape}, and its cotangent came with shape {cotangent.shape}; make them equal"
+        )
+    if cotangent.dtype.kind == "c" and dtype.kind != "c":
+        raise DTypeError(f"{what} is real ({dtype}), and its cotangent came as {cotangent.dtype}; take its real part")
+    return cotangent if cotangent.dtype == dtype else cotangent.astype(dtype)

@@ -1,0 +1,188 @@
+"""Tensor: a value on a tape.
+
+A Tensor is what a function sees in place of an array while its computation is recorded. It speaks NumPy: operators,
+array methods, ``np.`` functions and indexing all work, and each leaves a node on the tape. The operators and methods
+are put on the class by the ops themselves (:func:`minigrad.core.primitive.primitive`), so that an op stays one place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .errors import BranchError, NoGradientRule
+from .numpy_protocol import UFUNCS, call_function, call_ufunc
+
+if TYPE_CHECKING:
+    from .tape import Tape
+
+__all__ = ["Tensor", "value_of"]
+
+
+class NoSuchMethod(NoGradientRule, AttributeError):
+    """An array method that Tensors do not have (an AttributeError too, so that ``hasattr`` tells the truth)."""
+
+
+class Tensor:
+    """A value, the tape it is on, and the number of its entry there.
+
+    Attributes
+    ----------
+    value : array, or Tensor of a lower level
+        What was computed. Reading it takes it out of the recording: no gradient flows through it.
+    tape : Tape
+    index : int
+
+    Examples
+    --------
+    >>> import numpy as np, minigrad as mg
+    >>> x = mg.Tape().watch(np.array([1.0, 4.0]))
+    >>> np.sqrt(x).sum()
+    Tensor(3.0, entry 2)
+    """
+
+    __slots__ = ("__weakref__", "index", "tape", "value")
+    __hash__ = None  # type: ignore[assignment]  # == compares elements, as with arrays
+
+    def __init__(self, value: Any, tape: Tape, index: int) -> None:
+        self.value = value
+        self.tape = tape
+        self.index = index
+
+    # --- NumPy's protocols ------------------------------------------------------------------------------------------
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **keywords: Any) -> Any:
+        if method == "__call__" and not keywords:
+            op = UFUNCS.get(ufunc)
+            if op is not None:
+                return op(*inputs)
+        return call_ufunc(ufunc, method, inputs, keywords)
+
+    def __array_function__(self, function: Any, types: Any, args: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
+        return call_function(function, args, keywords)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        raise NoGradientRule(
+            f"a Tensor of shape {self.shape} would be turned into a plain array, and its gradient would be lost "
+            f"(np.array, np.asarray, an assignment into an array, or a function that is not NumPy's); use np.stack or "
+            f"np.concatenate to join Tensors, or take the value out with mg.stop_gradient(x)"
+        )
+
+    # --- what an array tells of itself ------------------------------------------------------------------------------
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The value's shape."""
+        return self.value.shape  # type: ignore[no-any-return]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The value's dtype."""
+        return self.value.dtype  # type: ignore[no-any-return]
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return len(self.value.shape)
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return self.value.size  # type: ignore[no-any-return]
+
+    @property
+    def nbytes(self) -> int:
+        """The value's size in bytes."""
+        return self.size * self.dtype.itemsize
+
+    @property
+    def T(self) -> Any:
+        """The transposed Tensor: its axes in reverse order."""
+        return self.transpose()
+
+    @property
+    def mT(self) -> Any:
+        """The Tensor with its last two axes exchanged."""
+        return self.swapaxes(-1, -2)
+
+    def __len__(self) -> int:
+        return len(self.value)
+
+    def __iter__(self) -> Iterator[Any]:
+        if self.ndim == 0:
+            raise TypeError("iteration over a 0-d Tensor")
+        return (self[row] for row in range(len(self)))  # type: ignore[index]
+
+    def __repr__(self) -> str:
+        value = value_of(self)
+        text = repr(value.item()) if value.ndim == 0 else np.array2string(value, separator=", ", prefix="Tensor(")
+        dtype = "" if value.dtype == np.float64 else f", dtype={value.dtype}"
+        return f"Tensor({text}{dtype}, entry {self.index})"
+
+    # --- taking the value out ---------------------------------------------------------------------------------------
+
+    def _concrete(self, use: str) -> Any:
+        """Return the plain value for a use that no tape can follow, unless a program is being captured."""
+        inner: Any = self
+        while type(inner) is Tensor:
+            if inner.tape.static:
+                raise BranchError(
+                    f"{use} needs the value of a Tensor of shape {self.shape} while a program is captured, so that the "
+                    f"program would hold for this value only; use np.where, or make it a static argument"
+                )
+            inner = inner.value
+        return inner
+
+    def __bool__(self) -> bool:
+        return bool(self._concrete("bool(), as in `if` or `while`,"))
+
+    def __float__(self) -> float:
+        return float(self._concrete("float()"))
+
+    def __int__(self) -> int:
+        return int(self._concrete("int()"))
+
+    def __complex__(self) -> complex:
+        return complex(self._concrete("complex()"))
+
+    def __index__(self) -> int:
+        return self._concrete("an index").__index__()  # type: ignore[no-any-return]
+
+    def __format__(self, spec: str) -> str:
+        return format(value_of(self).item() if self.size == 1 else value_of(self), spec)
+
+    def item(self) -> Any:
+        """Return the only element as a Python number."""
+        return self._concrete("item()").item()
+
+    def tolist(self) -> Any:
+        """Return the value as nested lists of Python numbers."""
+        return self._concrete("tolist()").tolist()
+
+    # --- what Tensors do not do -------------------------------------------------------------------------------------
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        raise NoGradientRule(
+            "a Tensor cannot be assigned to in place (x[i] = v); use np.where, np.concatenate or np.stack to build the "
+            "new value"
+        )
+
+    def __getattr__(self, name: str) -> Any:
+        if not name.startswith("_") and hasattr(np.ndarray, name):
+            raise NoSuchMethod(
+                f"the array method .{name} has no gradient rule; use np. functions that have one, define your own op "
+                f"with mg.primitive, or take the value out with mg.stop_gradient(x)"
+            )
+        raise AttributeError(f"'Tensor' object has no attribute {name!r}")
+
+    def __reduce__(self) -> Any:
+        raise NoGradientRule("a Tensor cannot be pickled or copied: it belongs to a recording; keep its .value instead")
+
+
+def value_of(x: Any) -> Any:
+    """Return the plain array inside a Tensor of any level; other things as they are."""
+    while type(x) is Tensor:
+        x = x.value
+    return x

@@ -1,0 +1,89 @@
+"""Containers of arrays: take the leaves out of dicts, lists and tuples, and put others in.
+
+>>> leaves, tree = flatten({"W": 1.0, "b": [2.0, 3.0]})
+>>> leaves
+[1.0, 2.0, 3.0]
+>>> tree.paths
+("['W']", "['b'][0]", "['b'][1]")
+>>> tree.unflatten([10.0, 20.0, 30.0])
+{'W': 10.0, 'b': [20.0, 30.0]}
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from typing import Any
+
+__all__ = ["Tree", "flatten", "map_leaves", "path_name"]
+
+
+class Tree:
+    """The shape of a container: how to rebuild it, and the path that leads to each leaf."""
+
+    __slots__ = ("_build", "paths")
+
+    def __init__(self, build: Callable[[Any], Any], paths: tuple[str, ...]) -> None:
+        self._build = build
+        self.paths = paths
+
+    def unflatten(self, leaves: Sequence[Any]) -> Any:
+        """Rebuild the container around other leaves, given in the order of :attr:`paths`."""
+        if len(leaves) != len(self.paths):
+            raise ValueError(f"this container has {len(self.paths)} leaves, and {len(leaves)} came")
+        return self._build(iter(leaves))
+
+
+def flatten(container: Any) -> tuple[list[Any], Tree]:
+    """Take the leaves out of nested dicts, lists, tuples and named tuples; everything else is a leaf.
+
+    Dict entries keep their order. Returns the leaves and the :class:`Tree` that puts them back.
+    """
+    leaves: list[Any] = []
+    paths: list[str] = []
+    build = _flatten(container, "", leaves, paths)
+    return leaves, Tree(build, tuple(paths))
+
+
+def _flatten(item: Any, path: str, leaves: list[Any], paths: list[str]) -> Callable[[Any], Any]:
+    kind = type(item)
+    if isinstance(item, dict):
+        parts = {key: _flatten(entry, f"{path}[{key!r}]", leaves, paths) for key, entry in item.items()}
+        if kind is dict:
+            return lambda source: {key: part(source) for key, part in parts.items()}
+        empty = copy.copy(item)  # keeps what a subclass has beside its entries, such as a defaultdict's factory
+        empty.clear()
+        return lambda source: _filled(copy.copy(empty), [(key, part(source)) for key, part in parts.items()])
+    if isinstance(item, tuple) and hasattr(item, "_fields"):
+        parts = [_flatten(getattr(item, name), f"{path}.{name}", leaves, paths) for name in item._fields]
+        return lambda source: kind(*[part(source) for part in parts])
+    if isinstance(item, (list, tuple)):
+        parts = [_flatten(entry, f"{path}[{number}]", leaves, paths) for number, entry in enumerate(item)]
+        return lambda source: kind([part(source) for part in parts])
+    leaves.append(item)
+    paths.append(path)
+    return next
+
+
+def _filled(empty: Any, entries: list[tuple[Any, Any]]) -> Any:
+    empty.update(entries)
+    return empty
+
+
+def map_leaves(function: Callable[[Any], Any], container: Any) -> Any:
+    """Apply a function to every leaf and return the same container around the results.
+
+    >>> map_leaves(abs, (-1, {"a": -2}))
+    (1, {'a': 2})
+    """
+    leaves, tree = flatten(container)
+    return tree.unflatten([function(leaf) for leaf in leaves])
+
+
+def path_name(path: str) -> str:
+    """Turn the path of a leaf into a readable name.
+
+    >>> path_name("['W1']"), path_name("['block']['W'][0]")
+    ('W1', 'block.W[0]')
+    """
+    return path.replace("']['", ".").replace("['", "").replace("']", "")

@@ -1,0 +1,59 @@
+"""Short ways to define ops: what ``ops/elementwise.py`` and its neighbours are written with."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..core.numpy_protocol import UFUNCS
+from ..core.primitive import Primitive
+from ..core.tensor import Tensor
+
+__all__ = ["ufunc"]
+
+
+def ufunc(
+    function: np.ufunc,
+    operator: str = "",
+    *,
+    differentiable: bool = True,
+    kind: str = "op",
+    **rules: Callable[..., Any] | None,
+) -> Primitive:
+    """Make the op of a NumPy ufunc: its rules by argument (``x``, and ``y`` for the second) and its Python operator."""
+    op = Primitive(
+        function,
+        name=function.__name__,
+        args=("x", "y")[: function.nin],
+        outputs=("out", "second") if function.nout == 2 else (),
+        differentiable=differentiable,
+        kind=kind,
+        exact=function.nin == 1 and function is not np.absolute,  # |x| of a complex x is real
+    )
+    op.vjp(**rules)
+    UFUNCS[function] = op.bind
+    if operator:
+        _install_operator(operator, op)
+    return op
+
+
+def _install_operator(name: str, op: Primitive) -> None:
+    """Put an op on Tensor as ``__name__``, and for arithmetic also as the reflected ``__rname__``."""
+    bind = op.bind
+    if inspect.isfunction(bind):
+        method = bind  # as it is: the hot path of every operator
+    elif len(op.args) == 1:
+
+        def method(self: Tensor) -> Any:
+            return bind(self)
+    else:
+
+        def method(self: Tensor, other: Any) -> Any:
+            return bind(self, other)
+
+    setattr(Tensor, f"__{name}__", method)
+    if len(op.args) == 2 and name not in ("lt", "le", "gt", "ge", "eq", "ne"):  # Python reflects comparisons itself
+        setattr(Tensor, f"__r{name}__", lambda self, other: bind(other, self))

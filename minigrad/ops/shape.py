@@ -1,0 +1,221 @@
+"""Shape ops: they move elements and do no arithmetic."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..core.numpy_protocol import FUNCTIONS, implements
+from ..core.primitive import primitive
+from ..core.tensor import Tensor, value_of
+
+
+@primitive(kind="view")
+def reshape(x, *, shape):
+    """Give the same elements another shape."""
+    return np.reshape(x, shape)
+
+
+reshape.vjp(x=lambda g, x_shape: np.reshape(g, x_shape))
+
+
+@implements(np.reshape)
+def _np_reshape(a: Any, /, shape: Any = None, order: str = "C", *, newshape: Any = None, copy: Any = None) -> Any:
+    shape = shape if shape is not None else newshape
+    if order == "F":
+        shape = shape if isinstance(shape, (tuple, list)) else (shape,)
+        return transpose(reshape(transpose(a, axes=None), shape=tuple(shape)[::-1]), axes=None)
+    return reshape(a, shape=_plain_shape(shape))
+
+
+def _plain_shape(shape: Any) -> Any:
+    """Return a shape of plain integers, so that it is a static parameter."""
+    return tuple(int(size) for size in shape) if isinstance(shape, (tuple, list)) else int(shape)
+
+
+def _reshape_method(self: Tensor, *shape: Any, order: str = "C") -> Any:
+    return _np_reshape(self, shape[0] if len(shape) == 1 else shape, order=order)
+
+
+Tensor.reshape = _reshape_method  # type: ignore[attr-defined]
+
+
+@implements(np.ravel)
+def _np_ravel(a: Any, order: str = "C") -> Any:
+    return _np_reshape(a, (-1,), order=order)
+
+
+def _flatten_method(self: Tensor, order: str = "C") -> Any:
+    return _np_ravel(self, order)
+
+
+Tensor.ravel = Tensor.flatten = _flatten_method  # type: ignore[attr-defined]
+
+
+@primitive(np.transpose, np.permute_dims, kind="view")
+def transpose(x, *, axes=None):
+    """Put the axes in another order (reversed when none is given)."""
+    return np.transpose(x, axes)
+
+
+transpose.vjp(x=lambda g, axes: np.transpose(g, _inverse(axes)))
+
+
+def _inverse(axes: Any) -> Any:
+    """Return the permutation that undoes one."""
+    if axes is None:
+        return None
+    order = [0] * len(axes)
+    for position, axis in enumerate(axes):
+        order[axis % len(axes)] = position
+    return tuple(order)
+
+
+def _transpose_method(self: Tensor, *axes: Any) -> Any:
+    order = axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes or None
+    return transpose(self, axes=tuple(order) if order is not None else None)
+
+
+Tensor.transpose = _transpose_method  # type: ignore[attr-defined]
+
+
+@primitive(np.swapaxes, kind="view")
+def swapaxes(x, *, axis1, axis2):
+    """Exchange two axes."""
+    return np.swapaxes(x, axis1, axis2)
+
+
+swapaxes.vjp(x=lambda g, axis1, axis2: np.swapaxes(g, axis1, axis2))
+
+
+@primitive(np.squeeze, kind="view")
+def squeeze(x, *, axis=None):
+    """Leave out axes of size 1."""
+    return np.squeeze(x, axis)
+
+
+squeeze.vjp(x=lambda g, x_shape: np.reshape(g, x_shape))
+
+
+@primitive(np.expand_dims, kind="view")
+def expand_dims(x, *, axis):
+    """Put in axes of size 1."""
+    return np.expand_dims(x, axis)
+
+
+expand_dims.vjp(x=lambda g, x_shape: np.reshape(g, x_shape))
+
+
+@primitive(np.broadcast_to, kind="view")
+def broadcast_to(x, *, shape):
+    """Repeat along new axes and axes of size 1. The gradient is summed back over them."""
+    return np.broadcast_to(x, shape)
+
+
+broadcast_to.vjp(x=lambda g: g)  # the walk sums a cotangent back to its argument's shape
+
+
+# --- joining and splitting ------------------------------------------------------------------------------------------
+
+
+@primitive
+def concatenate(*arrays, axis=0):
+    """Join arrays along an axis."""
+    return np.concatenate(arrays, axis)
+
+
+@concatenate.vjp_shared
+def _concatenate_rule(g: Any, arrays_shape: Any, axis: Any, *, wants: tuple[int, ...]) -> tuple[Any, ...]:
+    if axis is None:
+        pieces = np.split(np.ravel(g), np.cumsum([int(np.prod(shape)) for shape in arrays_shape])[:-1])
+        return tuple(np.reshape(pieces[i], arrays_shape[i]) for i in wants)
+    stops = np.cumsum([shape[axis] for shape in arrays_shape])
+    before = (slice(None),) * (axis % len(arrays_shape[0]))
+    return tuple(g[(*before, slice(stops[i] - arrays_shape[i][axis], stops[i]))] for i in wants)
+
+
+@implements(np.concatenate, np.concat)
+def _np_concatenate(
+    arrays: Any, axis: Any = 0, out: Any = None, *, dtype: Any = None, casting: str = "same_kind"
+) -> Any:
+    _no_out("concatenate", out, dtype)
+    return concatenate(*arrays, axis=axis)
+
+
+@primitive
+def stack(*arrays, axis=0):
+    """Join arrays of one shape along a new axis."""
+    return np.stack(arrays, axis)
+
+
+@stack.vjp_shared
+def _stack_rule(g: Any, axis: int, *, wants: tuple[int, ...]) -> tuple[Any, ...]:
+    before = (slice(None),) * (axis % len(g.shape))
+    return tuple(g[(*before, i)] for i in wants)
+
+
+@implements(np.stack)
+def _np_stack(arrays: Any, axis: int = 0, out: Any = None, *, dtype: Any = None, casting: str = "same_kind") -> Any:
+    _no_out("stack", out, dtype)
+    return stack(*arrays, axis=axis)
+
+
+def _no_out(name: str, out: Any, dtype: Any) -> None:
+    if out is not None or dtype is not None:
+        raise TypeError(f"np.{name} of Tensors takes no out= and no dtype=; assign the result, and use .astype")
+
+
+@primitive(outputs="many")
+def split(x, *, indices_or_sections, axis=0):
+    """Cut an array into pieces along an axis."""
+    return tuple(np.split(x, indices_or_sections, axis))
+
+
+split.vjp(x=lambda g, axis: np.concatenate(g, axis))
+
+
+@implements(np.split)
+def _np_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
+    if not isinstance(indices_or_sections, (int, np.integer)):
+        indices_or_sections = tuple(int(i) for i in indices_or_sections)
+    return list(split(ary, indices_or_sections=indices_or_sections, axis=axis))
+
+
+# --- questions about arrays: plain answers --------------------------------------------------------------------------
+
+for _question in (np.shape, np.ndim, np.size, np.iscomplexobj, np.isrealobj, np.result_type, np.can_cast):
+
+    def _ask(*args: Any, _function: Any = _question, **keywords: Any) -> Any:
+        return _function(*(_stand_in(x) for x in args), **keywords)
+
+    FUNCTIONS[_question] = _ask
+
+
+def _stand_in(x: Any) -> Any:
+    """Return an array of the same shape and dtype that costs no memory; other things as they are."""
+    return np.broadcast_to(np.zeros((), x.dtype), x.shape) if type(x) is Tensor else x
+
+
+for _maker in (np.zeros_like, np.ones_like, np.empty_like, np.full_like):
+
+    def _make(a: Any, *args: Any, _function: Any = _maker, **keywords: Any) -> Any:
+        return _function(_stand_in(a), *args, **keywords)
+
+    FUNCTIONS[_maker] = _make
+
+
+for _comparison in (
+    np.array_equal,
+    np.array_equiv,
+    np.allclose,
+    np.isclose,
+    np.array2string,
+    np.array_repr,
+    np.array_str,
+):
+
+    def _on_values(*args: Any, _function: Any = _comparison, **keywords: Any) -> Any:
+        return _function(*map(value_of, args), **keywords)
+
+    FUNCTIONS[_comparison] = _on_values
