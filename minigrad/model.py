@@ -1,0 +1,309 @@
+"""Model: parameters and a forward pass in, the Solver's ``loss(X, y) -> (loss, grads)`` out."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import inspect
+import math
+import operator
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .autodiff.reverse import Recording, scalar_value
+from .core.errors import (
+    DTypeError,
+    MinigradWarning,
+    MissingParameterError,
+    NonFiniteError,
+    ParameterError,
+    ShapeError,
+    StaleTensorError,
+    did_you_mean,
+)
+from .core.scope import scope
+from .core.tensor import Tensor, value_of
+from .core.tree import map_leaves
+from .ops.loss import softmax_loss
+from .ops.reduce import sum_squares
+
+__all__ = ["Model"]
+
+
+class Model:
+    """A network, declared by its parameters and its forward pass.
+
+    Subclass it, fill ``self.params`` with arrays, and write `forward` in plain NumPy. `loss` is then what the Solver
+    of CS231n expects.
+
+    Attributes
+    ----------
+    params : dict of str to array
+        The parameters, floating-point arrays. Read by name at every call, so a Solver may rebind or overwrite them.
+    state : dict
+        What training carries along without a gradient, such as running statistics. `forward` may change it; the change
+        is kept when a training step has succeeded, and undone otherwise.
+    reg : float
+        Strength of the L2 regularisation: ``0.5 * reg * sum(W * W)`` is added to the loss over the parameters of two or
+        more dimensions.
+
+    Examples
+    --------
+    >>> import numpy as np, minigrad as mg
+    >>> class Linear(mg.Model):
+    ...     def __init__(self):
+    ...         self.params = {"W": np.zeros((4, 3)), "b": np.zeros(3)}
+    ...     def forward(self, params, X):
+    ...         return X @ params["W"] + params["b"]
+    >>> loss, grads = Linear().loss(np.ones((2, 4)), np.array([0, 2]))
+    >>> round(loss, 4), grads["b"].round(4)
+    (1.0986, array([-0.1667,  0.3333, -0.1667]))
+    """
+
+    params: dict[str, Any]
+    state: dict[str, Any]
+    reg: float = 0.0
+
+    def __new__(cls, *args: Any, **keywords: Any) -> Model:
+        self = super().__new__(cls)  # here, so that a subclass need not call super().__init__()
+        self.params, self.state = {}, {}
+        return self
+
+    # --- what a subclass writes -------------------------------------------------------------------------------------
+
+    def forward(self, params: dict[str, Any], X: Any) -> Any:
+        """Compute the scores of a minibatch. To be written by the subclass, in plain NumPy.
+
+        Parameters
+        ----------
+        params : dict
+            The parameters by name. Use these, not ``self.params``: gradients flow through the argument only.
+        X : array (N, d_1, ..., d_k)
+        train : bool, optional
+            Written as a third parameter, it tells whether this is a training step.
+
+        Returns
+        -------
+        array (N, C)
+            With the default `objective`, the score of each class for each sample.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no forward(self, params, X); write its forward pass")
+
+    def objective(self, scores: Any, y: Any) -> Any:
+        """Return the data loss, one number: softmax cross-entropy, unless a subclass overrides it."""
+        return softmax_loss(scores, y)
+
+    def penalty(self, params: dict[str, Any]) -> Any:
+        """Return the regularisation loss: ``0.5 * reg * sum(W * W)`` over parameters of two or more dimensions."""
+        squares = [sum_squares(w) for w in params.values() if len(w.shape) >= 2] if self.reg else []
+        return 0.5 * float(self.reg) * functools.reduce(operator.add, squares) if squares else 0.0
+
+    # --- what a Solver calls ----------------------------------------------------------------------------------------
+
+    def loss(self, X: Any, y: Any = None) -> Any:
+        """Compute scores at test time, loss and gradients in training.
+
+        Parameters
+        ----------
+        X : array (N, d_1, ..., d_k)
+            A minibatch.
+        y : array (N,) of integers, optional
+            The right class of each sample. Without it, this is test time.
+
+        Returns
+        -------
+        scores : array (N, C)
+            At test time. Nothing is recorded, unless X or a parameter is itself a Tensor.
+        (loss, grads) : (float, dict of str to array)
+            In training: the loss, and its gradient with respect to each parameter, under exactly the names of
+            `params` and with their shapes and dtypes. A parameter that the loss does not reach gets zeros, and a
+            warning once.
+
+        Raises
+        ------
+        ParameterError, ShapeError, DTypeError, DataError, StaleTensorError
+            If parameters, data or labels do not fit; the text names them.
+        NonFiniteError
+            If the loss is NaN or infinite.
+
+        After an error, `params` and `state` are as they were.
+        """
+        self._check_params()
+        X = _as_array(X)
+        if y is None:
+            return self._scores(self.evaluate(self.params, X), X)
+        y = _as_array(y)
+        before = self.state
+        self.state = copy.deepcopy(before)
+        try:
+            recording = Recording(lambda params: self._training_loss(params, X, y), self.params)
+            loss = scalar_value(recording, recording.out, f"{type(self).__name__}.objective")
+            number = float(value_of(loss))
+            if not math.isfinite(number):
+                raise self._not_finite(number, X)
+            gradients, reached = recording.pull([recording.out], [np.ones((), loss.dtype)], consume=True)
+            state = map_leaves(recording.value, self.state)
+        except BaseException:
+            self.state = before
+            raise
+        self.state = state
+        self._warn_unreached([name for name, found in zip(self.params, reached) if not found])
+        return number, dict(zip(self.params, gradients))
+
+    def evaluate(self, params: dict[str, Any], X: Any, y: Any = None) -> Any:
+        """Compute the scores (without y) or the training loss as a function of given parameters.
+
+        It changes neither `params` nor `state`, and takes arrays as well as Tensors: this is what to differentiate,
+        draw or capture by hand.
+
+        Examples
+        --------
+        >>> import numpy as np, minigrad as mg
+        >>> class Linear(mg.Model):
+        ...     def __init__(self):
+        ...         self.params = {"W": np.zeros((4, 3))}
+        ...     def forward(self, params, X):
+        ...         return X @ params["W"]
+        >>> model = Linear()
+        >>> saliency = mg.grad(lambda X: model.evaluate({"W": np.eye(4, 3)}, X)[0, 2])
+        >>> saliency(np.ones((1, 4)))
+        array([[0., 0., 1., 0.]])
+        """
+        before = self.state
+        self.state = copy.deepcopy(before)
+        try:
+            if y is None:
+                return self._forward(params, X, train=False)
+            return self._training_loss(params, X, y)
+        finally:
+            self.state = before
+
+    # --- how it is done ---------------------------------------------------------------------------------------------
+
+    def _training_loss(self, params: dict[str, Any], X: Any, y: Any) -> Any:
+        params = _Parameters(params, type(self).__name__)
+        scores = self._scores(self._forward(params, X, train=True), X)
+        loss = self.objective(scores, y)
+        if loss is None:
+            raise DTypeError(f"{type(self).__name__}.objective returned None; is a `return` missing?")
+        with scope("regularisation"):
+            penalty = self.penalty(params)
+            return loss if type(penalty) is float and penalty == 0.0 else loss + penalty
+
+    def _forward(self, params: dict[str, Any], X: Any, train: bool) -> Any:
+        if not isinstance(params, _Parameters):
+            params = _Parameters(params, type(self).__name__)
+        how = _takes_train(getattr(self.forward, "__func__", self.forward), inspect.ismethod(self.forward))
+        if how == "no":
+            return self.forward(params, X)
+        return self.forward(params, X, **{how: train})
+
+    def _scores(self, scores: Any, X: Any) -> Any:
+        """Return what `forward` returned, after checking that it is an array that fits the minibatch."""
+        name = f"{type(self).__name__}.forward"
+        if scores is None:
+            raise DTypeError(f"{name} returned None; it must return the scores: is a `return` missing?")
+        custom = type(self).objective is not Model.objective
+        if custom:  # its own objective knows what it takes
+            return scores
+        if not isinstance(scores, (np.ndarray, Tensor)):
+            raise DTypeError(f"{name} returned {type(scores).__name__}; it must return an array of scores (N, C)")
+        if scores.ndim != 2 or len(scores) != len(X):
+            raise ShapeError(
+                f"{name} returned an array of shape {scores.shape} for X of shape {X.shape}; expected scores of shape "
+                f"({len(X)}, C), one row per sample and one column per class"
+            )
+        return scores
+
+    def _check_params(self) -> None:
+        if not isinstance(self.params, dict) or not self.params:
+            raise ParameterError(
+                f"{type(self).__name__}.params must be a dict of arrays by name, and is {self.params!r}; fill it in "
+                f"__init__"
+            )
+        known = self.__dict__.get("_shapes")
+        if known is None or known[0] is not self.params:
+            # Parameters may be another dict with other shapes; one array of a dict may not change its shape.
+            self.__dict__["_shapes"] = known = (self.params, {})
+        shapes = known[1]
+        for name, w in self.params.items():
+            if not isinstance(w, np.ndarray) or w.dtype.kind not in "fc":
+                raise self._bad_parameter(name, w)
+            if shapes.setdefault(name, w.shape) != w.shape:
+                raise ShapeError(
+                    f"{type(self).__name__}: parameter {name!r} had shape {shapes[name]} at an earlier call and has "
+                    f"{w.shape} now; to change a network's shapes, assign a new dict to model.params"
+                )
+
+    def _bad_parameter(self, name: str, w: Any) -> Exception:
+        label = f"{type(self).__name__}: parameter {name!r}"
+        if isinstance(w, Tensor):
+            return StaleTensorError(
+                f"{label} is a Tensor kept from a recording; parameters are plain arrays: assign its .value"
+            )
+        if not isinstance(w, np.ndarray):
+            return DTypeError(f"{label} is {type(w).__name__}, and must be an array; use np.array({name}, dtype=float)")
+        return DTypeError(
+            f"{label} has dtype {w.dtype}, and only floating-point arrays have gradients; use {name}.astype(float)"
+        )
+
+    def _not_finite(self, number: float, X: Any) -> NonFiniteError:
+        values = {"X": X, **self.params}
+        bad = [name for name, x in values.items() if x.dtype.kind in "fc" and not np.isfinite(value_of(x)).all()]
+        cause = (
+            f"{', '.join(bad)} {'holds' if len(bad) == 1 else 'hold'} NaN or infinity already"
+            if bad
+            else "X and all parameters are finite, so it arose in the forward pass: a logarithm of 0, a division by 0, "
+            "or an overflow"
+        )
+        return NonFiniteError(
+            f"the loss of {type(self).__name__} is {number}: {cause}; lower the learning rate or the weight scale, and "
+            f"check the data"
+        )
+
+    def _warn_unreached(self, names: list[str]) -> None:
+        warned = self.__dict__.setdefault("_warned", set()) if names else ()
+        for name in names:
+            if name not in warned:
+                warned.add(name)  # type: ignore[union-attr]
+                warnings.warn(
+                    f"{type(self).__name__}: the loss does not depend on parameter {name!r}, so its gradient is zero; "
+                    f"forward must use its argument params[{name!r}], not self.params[{name!r}]",
+                    MinigradWarning,
+                    stacklevel=3,
+                )
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name not in ("_shapes", "_warned")}
+
+
+class _Parameters(dict[str, Any]):
+    """Parameters by name; a name that is not there is answered with the nearest one that is."""
+
+    def __init__(self, params: dict[str, Any], model: str) -> None:
+        super().__init__(params)
+        self.model = model
+
+    def __missing__(self, name: str) -> Any:
+        raise MissingParameterError(
+            f"{self.model} has no parameter {name!r}{did_you_mean(name, self)} (it has: {', '.join(map(str, self))})"
+        )
+
+
+def _as_array(x: Any) -> Any:
+    return x if isinstance(x, (np.ndarray, Tensor)) else np.asarray(x)
+
+
+@functools.lru_cache(maxsize=256)
+def _takes_train(forward: Callable[..., Any], bound: bool) -> str:
+    """Return the name of the parameter of `forward` that wants to know about training, or ``"no"``."""
+    parameters = list(inspect.signature(forward).parameters.values())[1 if bound else 0 :]
+    if any(parameter.name == "train" for parameter in parameters):
+        return "train"
+    required = [
+        p for p in parameters if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+    ]
+    return required[2].name if len(required) > 2 else "no"
