@@ -10,6 +10,7 @@ import operator
 import warnings
 from collections.abc import Callable
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -145,12 +146,13 @@ class Model:
             if not math.isfinite(number):
                 raise self._not_finite(number, X)
             gradients, reached = recording.pull([recording.out], [np.ones((), loss.dtype)], consume=True)
-            state = map_leaves(recording.value, self.state)
+            state = map_leaves(value_of, self.state)
         except BaseException:
             self.state = before
             raise
         self.state = state
         self._warn_unreached([name for name, found in zip(self.params, reached) if not found])
+        gradients = [np.asarray(g) if isinstance(g, np.generic) else g for g in gradients]
         return number, dict(zip(self.params, gradients))
 
     def evaluate(self, params: dict[str, Any], X: Any, y: Any = None) -> Any:
@@ -206,9 +208,8 @@ class Model:
         name = f"{type(self).__name__}.forward"
         if scores is None:
             raise DTypeError(f"{name} returned None; it must return the scores: is a `return` missing?")
-        custom = type(self).objective is not Model.objective
-        if custom:  # its own objective knows what it takes
-            return scores
+        if getattr(self.objective, "__func__", None) is not Model.objective:
+            return scores  # its own objective knows what it takes
         if not isinstance(scores, (np.ndarray, Tensor)):
             raise DTypeError(f"{name} returned {type(scores).__name__}; it must return an array of scores (N, C)")
         if scores.ndim != 2 or len(scores) != len(X):
@@ -230,7 +231,8 @@ class Model:
             self.__dict__["_shapes"] = known = (self.params, {})
         shapes = known[1]
         for name, w in self.params.items():
-            if not isinstance(w, np.ndarray) or w.dtype.kind not in "fc":
+            # A parameter of shape () becomes a NumPy scalar under most update rules.
+            if not isinstance(w, (np.ndarray, np.generic)) or w.dtype.kind not in "fc":
                 raise self._bad_parameter(name, w)
             if shapes.setdefault(name, w.shape) != w.shape:
                 raise ShapeError(
@@ -244,7 +246,7 @@ class Model:
             return StaleTensorError(
                 f"{label} is a Tensor kept from a recording; parameters are plain arrays: assign its .value"
             )
-        if not isinstance(w, np.ndarray):
+        if not isinstance(w, (np.ndarray, np.generic)):
             return DTypeError(f"{label} is {type(w).__name__}, and must be an array; use np.array({name}, dtype=float)")
         return DTypeError(
             f"{label} has dtype {w.dtype}, and only floating-point arrays have gradients; use {name}.astype(float)"
@@ -297,9 +299,17 @@ def _as_array(x: Any) -> Any:
     return x if isinstance(x, (np.ndarray, Tensor)) else np.asarray(x)
 
 
-@functools.lru_cache(maxsize=256)
+_TAKES_TRAIN: WeakKeyDictionary[Callable[..., Any], str] = WeakKeyDictionary()
+
+
 def _takes_train(forward: Callable[..., Any], bound: bool) -> str:
     """Return the name of the parameter of `forward` that wants to know about training, or ``"no"``."""
+    if forward not in _TAKES_TRAIN:
+        _TAKES_TRAIN[forward] = _find_train(forward, bound)
+    return _TAKES_TRAIN[forward]
+
+
+def _find_train(forward: Callable[..., Any], bound: bool) -> str:
     parameters = list(inspect.signature(forward).parameters.values())[1 if bound else 0 :]
     if any(parameter.name == "train" for parameter in parameters):
         return "train"

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.errors import NoGradientRule
 from ..core.primitive import Primitive
 from ..core.tensor import value_of
 from .reverse import vjp
@@ -37,7 +38,7 @@ class Fused(Primitive):
         outputs, static parameters. Its keyword ``wants`` names the arguments whose cotangents it returns, as a tuple in
         that order. An argument that it does not read must not influence any derivative of the op.
         """
-        names = [name for name in list(inspect.signature(kernel).parameters)[1:] if name != "wants"]
+        names = list(self.reads_of(kernel))
         arrays = tuple(name for name in names if name not in self.static)
         unread = tuple(name for name in self.args if name not in arrays)
         self.backward_op = op = _backward_primitive(self, kernel, arrays, [n for n in names if n in self.static])
@@ -138,6 +139,13 @@ def reference_pullback(
         return list(out) if isinstance(out, tuple) else [out]
 
     out, pullback = vjp(run, {name: full[name] for name in wants})
-    given = g[: len(out)] if several else [g]
+    given = list(g) if several else [g]
+    if any(x is not None for x in given[len(out) :]):
+        names = ", ".join(op.outputs[len(out) :])
+        raise NoGradientRule(
+            f"{op.name}: a gradient came for {names}, which only the backward kernel reads; take "
+            f"mg.stop_gradient of it, or compute it with other functions"
+        )
+    given = given[: len(out)]
     (result,) = pullback([np.zeros_like(value_of(y)) if x is None else x for x, y in zip(given, out)])
     return tuple(result[name] for name in wants)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..core.errors import DTypeError, MinigradError, ShapeError
-from ..core.primitive import Primitive
+from ..core.primitive import UNWANTED, Primitive
 from ..core.scope import at_scope
 from ..core.tape import Node, Tape, check_cotangent
 from ..core.tensor import Tensor
@@ -77,14 +77,20 @@ def backward(records: list[Any], seeds: dict[int, Any], sources: Sequence[int], 
                     pulled = plan.pull(g, saved, params)
                 exact = plan.exact
                 for parent, cotangent in zip(parents, pulled):
-                    if cotangent is None:
+                    if cotangent is UNWANTED:
                         continue
                     if not exact:
                         shape, dtype = records[parent][_SHAPE], records[parent][_DTYPE]
-                        if cotangent.shape != shape or cotangent.dtype is not dtype:
+                        try:
+                            fits = cotangent.shape == shape and cotangent.dtype is dtype
+                        except AttributeError:
+                            fits = False
+                        if not fits:
                             cotangent = fit(cotangent, shape, dtype, op)
                     before = cotangents[parent]
                     if before is None:
+                        if not exact and records[parent][_PRIMITIVE] is None and _is_part_of(cotangent, saved):
+                            cotangent = cotangent.copy()  # the caller's own array must not be given out
                         cotangents[parent] = cotangent
                     elif owned[parent] and type(cotangent) is np.ndarray:
                         before += cotangent
@@ -97,6 +103,12 @@ def backward(records: list[Any], seeds: dict[int, Any], sources: Sequence[int], 
             else:
                 records.pop()
     return [kept[s] if s in kept else cotangents[s] if s < last else None for s in sources]
+
+
+def _is_part_of(cotangent: Any, saved: tuple[Any, ...]) -> bool:
+    """Whether a cotangent is one of the arrays that the rule read, or a view of one."""
+    root = _root(cotangent)
+    return any(root is _root(array) for array in saved)
 
 
 def _end_of_outputs(records: list[Any], entry: int) -> int:
@@ -128,6 +140,14 @@ def fit(cotangent: Any, wanted: tuple[int, ...], dtype: np.dtype[Any], op: Primi
     This is the one place that undoes broadcasting, so no rule has to. A cotangent of any other shape is a mistake in a
     rule, and raises.
     """
+    if not hasattr(cotangent, "dtype"):
+        if not isinstance(cotangent, (int, float, complex)):
+            raise DTypeError(
+                f"a gradient rule of {op.name} returned {type(cotangent).__name__}; it must return an array, the "
+                f"cotangent of its argument (of shape {wanted})"
+                + ("; is a `return` missing?" if cotangent is None else "")
+            )
+        cotangent = np.asarray(cotangent)
     shape = cotangent.shape
     if shape != wanted:
         extra = len(shape) - len(wanted)
@@ -398,6 +418,11 @@ def scalar_value(recording: Recording, out: Any, name: str) -> Any:
         )
     if value.dtype.kind == "c":
         raise DTypeError(f"{name} returned a complex number, and a gradient needs a real one: use mg.vjp")
+    if value.dtype.kind != "f":
+        raise DTypeError(
+            f"{name} returned {value.dtype}, and only floating-point results have a gradient; a count or a comparison "
+            f"does not follow its arguments"
+        )
     return value
 
 

@@ -14,6 +14,7 @@ __all__ = [
     "BranchError",
     "DataError",
     "DTypeError",
+    "GraphvizFailed",
     "GraphvizNotFound",
     "MinigradError",
     "MinigradWarning",
@@ -76,6 +77,10 @@ class NonFiniteError(MinigradError, FloatingPointError):
 
 class GraphvizNotFound(MinigradError, RuntimeError):
     """Graphviz is needed to draw this file, and it is not installed."""
+
+
+class GraphvizFailed(MinigradError, RuntimeError):
+    """Graphviz is installed, and could not draw this graph."""
 
 
 class MinigradWarning(UserWarning):

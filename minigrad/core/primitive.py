@@ -21,18 +21,24 @@ from typing import Any
 
 import numpy as np
 
-from .errors import MinigradError, NoGradientRule, did_you_mean
-from .explain import EXPLAINED, explain
+from .errors import DTypeError, MinigradError, NoGradientRule, did_you_mean
+from .explain import EXPLAINED, explain, where
 from .numpy_protocol import FUNCTIONS, UFUNCS, adapt
 from .scope import current_scope
 from .tape import Tape, user_line
 from .tensor import Tensor
 
-__all__ = ["REGISTRY", "Plan", "Primitive", "primitive"]
+__all__ = ["REGISTRY", "UNWANTED", "Plan", "Primitive", "primitive"]
 
 REGISTRY: dict[str, Primitive] = {}
 """Every op of minigrad itself, by name: what the conformance test and the documentation go through."""
 
+SEQUENCES = frozenset({list, tuple})
+"""What may stand for an array in a call."""
+
+UNWANTED: Any = type(
+    "Unwanted", (), {"__repr__": lambda self: "UNWANTED"}
+)()  # in place of a cotangent that nobody asked for
 _NO_PARAMS: dict[str, Any] = {}
 
 
@@ -46,7 +52,7 @@ class Plan:
     wants : tuple of str
         Names of the arguments that get a cotangent.
     save : callable (args, out) -> tuple, or None when nothing is kept
-    pull : callable (g, saved, params) -> tuple with one cotangent, or None, per argument
+    pull : callable (g, saved, params) -> tuple with one cotangent, or UNWANTED, per argument
     exact : bool
         Whether the cotangents surely have their arguments' shapes and dtypes.
     """
@@ -118,7 +124,7 @@ class Primitive:
 
     # --- defining ---------------------------------------------------------------------------------------------------
 
-    def vjp(self, **rules: Callable[..., Any] | None) -> None:
+    def vjp(self, /, **rules: Callable[..., Any] | None) -> None:
         """Give the rule of each argument: ``argument=lambda g, <what it reads>: cotangent of the argument``.
 
         `None` says that the derivative with respect to that argument is zero. The result may have the broadcast shape;
@@ -132,7 +138,7 @@ class Primitive:
                     f"(its arguments: {', '.join(self.args)})"
                 )
             if rule is not None:
-                self._reads_of(rule)
+                self.reads_of(rule)
             self.rules[argument] = rule
         self._forget_plans()
 
@@ -143,7 +149,7 @@ class Primitive:
         it returns a tuple with exactly those.
         """
         self.shared = rule
-        self._shared_reads = tuple(reads) if reads is not None else self._reads_of(rule)
+        self._shared_reads = tuple(reads) if reads is not None else self.reads_of(rule)
         self._forget_plans()
         return rule
 
@@ -151,9 +157,9 @@ class Primitive:
         self._plans.clear()
         self._short_plans[:] = [None] * 4
 
-    def _reads_of(self, rule: Callable[..., Any]) -> tuple[str, ...]:
+    def reads_of(self, rule: Callable[..., Any]) -> tuple[str, ...]:
         """Return what a rule reads beside the cotangent, or raise if it names something the op does not have."""
-        first, *names = inspect.signature(rule).parameters
+        _, *names = inspect.signature(rule).parameters or self._no_cotangent()
         known = self._readable()
         for name in names:
             if name not in known and name != "wants":
@@ -161,6 +167,9 @@ class Primitive:
                     f"a rule of {self.name} reads {name!r}{did_you_mean(name, known)} (it may read: {', '.join(known)})"
                 )
         return tuple(name for name in names if name != "wants")
+
+    def _no_cotangent(self) -> list[str]:
+        raise TypeError(f"a rule of {self.name} takes no argument; the first is the cotangent, as in lambda g: ...")
 
     def _readable(self) -> dict[str, str]:
         """Map every name that a rule may read to the expression that finds it at recording, or in the parameters."""
@@ -202,22 +211,22 @@ class Primitive:
         if self.shared is not None:
             wants: tuple[Any, ...] = tuple(i - len(self.args) + 1 if self.variadic else names[i] for i in wanted)
             arguments = [f"{name}={expression(name)}" for name in self._shared_reads]
-            calls = [f"*spread(rule_shared({', '.join(['g', *arguments, 'wants=wants'])}))"]
+            calls = [f"*spread(SHARED({', '.join(['g', *arguments, 'wants=wants'])}))"]
             if not wanted:
-                calls, reads = [repr((None,) * len(active))[1:-1]], []
+                calls, reads = ["UNWANTED"] * len(active), []
         else:
             wants = ()
             for i, name in enumerate(names):
                 rule = self.rules.get(name) if i in wanted else None
-                reading = [expression(read) for read in self._reads_of(rule)] if rule is not None else []
-                calls.append(f"rule_{name}({', '.join(['g', *reading])})" if rule is not None else "None")
+                reading = [expression(read) for read in self.reads_of(rule)] if rule is not None else []
+                calls.append(f"rule_{name}({', '.join(['g', *reading])})" if rule is not None else "UNWANTED")
 
         def spread(cotangents: Sequence[Any]) -> list[Any]:
             if len(cotangents) != len(wanted):
                 raise TypeError(
                     f"the shared rule of {self.name} was asked for {wants} and returned {len(cotangents)} cotangents"
                 )
-            full: list[Any] = [None] * len(active)
+            full: list[Any] = [UNWANTED] * len(active)
             for position, cotangent in zip(wanted, cotangents):
                 full[position] = cotangent
             return full
@@ -228,7 +237,7 @@ class Primitive:
         #     pull = lambda g, saved, params: (rule_x(g, saved[0]), rule_y(g, saved[1]),)
         scope: dict[str, Any] = {f"rule_{name}": rule for name, rule in self.rules.items()}
         scope["__name__"] = __name__  # so that a search for the user's line passes over these functions
-        scope |= {"rule_shared": self.shared, "spread": spread, "wants": wants, "shape_of": np.shape}
+        scope |= {"SHARED": self.shared, "spread": spread, "UNWANTED": UNWANTED, "wants": wants, "shape_of": np.shape}
         save = eval(f"lambda args, out: ({', '.join(known[name] for name in reads)},)", scope) if reads else None
         pull = eval(f"lambda g, saved, params: ({', '.join(calls)},)", scope)
         return Plan(tuple(reads), tuple(names[i] for i in wanted), save, pull, self.exact)
@@ -255,6 +264,8 @@ class Primitive:
     def __call__(self, *args: Any, **params: Any) -> Any:
         if not (params.keys() <= self.static and len(args) == len(self.args)) and not self.variadic:
             args, params = self._arrange(args, params)
+        if not SEQUENCES.isdisjoint(map(type, args)):
+            args = tuple(np.asarray(x) if type(x) in SEQUENCES else x for x in args)
         out = self.bind(*args, **params)
         if self.visible is None:
             return out
@@ -266,9 +277,12 @@ class Primitive:
 
     def _arrange(self, args: tuple[Any, ...], params: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Put arrays that came by keyword into their positions; complain about what does not fit."""
+        signature = ", ".join([*self.args, *(["*", *self.defaults] if self.defaults else [])])
+        for name in self.args[: len(args)]:
+            if name in params:
+                raise TypeError(f"{self.name}({signature}): the argument {name!r} came twice")
         args += tuple(params[name] for name in self.args[len(args) :] if name in params)
         rest = {name: value for name, value in params.items() if name not in self.args}
-        signature = ", ".join([*self.args, *(["*", *self.defaults] if self.defaults else [])])
         for name in rest.keys() - self.static:
             hint = did_you_mean(name, [*self.args, *self.static])
             raise TypeError(f"{self.name} has no argument {name!r}{hint} (it takes {signature})")
@@ -300,6 +314,8 @@ class Primitive:
                 raise
             except EXPLAINED as error:
                 raise explain(self, (x,), _NO_PARAMS, error) from error
+            if not hasattr(out, "dtype"):
+                out = self._as_result(out)
             plan = plans[1] or self.plan(1, 1)
             saved = plan.save((value,), out) if plan.save is not None else ()
             records = tape.records
@@ -320,9 +336,10 @@ class Primitive:
                         return record(x, y)
                     right, mask, parents = y.value, 3, (x.index, y.index)
                 else:
-                    right, mask, parents = y, 1, (x.index, None)
+                    right, mask, parents = np.asarray(y) if type(y) in SEQUENCES else y, 1, (x.index, None)
             elif type(y) is Tensor:
-                tape, left, right, mask, parents = y.tape, x, y.value, 2, (None, y.index)
+                left = np.asarray(x) if type(x) in SEQUENCES else x
+                tape, right, mask, parents = y.tape, y.value, 2, (None, y.index)
             else:
                 return forward(x, y)
             if tape.full or type(left) is Tensor or type(right) is Tensor:
@@ -333,6 +350,8 @@ class Primitive:
                 raise
             except EXPLAINED as error:
                 raise explain(self, (x, y), _NO_PARAMS, error) from error
+            if not hasattr(out, "dtype"):
+                out = self._as_result(out)
             plan = plans[mask] or self.plan(mask, 2)
             saved = plan.save((left, right), out) if plan.save is not None else ()
             records = tape.records
@@ -349,7 +368,10 @@ class Primitive:
                 tape = x.tape
         if tape is None:
             return self.forward(*args, **params)
-        values = tuple(x.value if type(x) is Tensor and x.tape is tape else x for x in args)
+        values = tuple(
+            x.value if type(x) is Tensor and x.tape is tape else np.asarray(x) if type(x) in SEQUENCES else x
+            for x in args
+        )
         if not (self.differentiable or tape.full):
             return self.bind(*values, **params)
         if any(type(value) is Tensor for value in params.values()):
@@ -369,6 +391,8 @@ class Primitive:
         self, tape: Tape, args: tuple[Any, ...], values: tuple[Any, ...], params: dict[str, Any], out: Any
     ) -> Any:
         """Put a node for what was just computed on the tape."""
+        if tape.ended:
+            tape.refuse(self.name)
         parents: list[int | None] = []
         mask = 0
         for position, x in enumerate(args):
@@ -379,21 +403,33 @@ class Primitive:
             else:
                 parents.append(tape.constant(x) if tape.full else None)
         plan = self.plan(mask, len(args)) if mask and self.differentiable else None
-        results = tuple(out) if self.outputs else (out,)
-        results = tuple(result if hasattr(result, "dtype") else np.asarray(result) for result in results)
+        results = tuple(map(self._as_result, out)) if self.outputs else (self._as_result(out),)
         if plan is not None and not any(result.dtype.kind in "fc" for result in results):
             plan = None
         given = results if self.outputs else results[0]
+        if plan is None and not tape.full:
+            return given  # indices or masks: nothing to differentiate
         saved = plan.save(values, given) if plan is not None and plan.save is not None else ()
         head = results[0]
         line = user_line() if tape.lines else None
         records = tape.records
         records.append((self, params, tuple(parents), saved, current_scope(), head.shape, head.dtype, plan, line))
         entry = len(records) - 1
-        first = Tensor(head, tape, entry)
+        first = tape.result(head, entry)
         if not self.outputs:
             return first
         return (first, *(tape.output(entry, number, value, plan) for number, value in enumerate(results[1:], start=1)))
+
+    def _as_result(self, value: Any) -> Any:
+        """Return one result of the forward function, made an array if it is a Python number."""
+        if hasattr(value, "dtype"):
+            return value
+        if value is None:
+            raise DTypeError(f"{where(self.name)}: the forward function returned None; is a `return` missing?")
+        array = np.asarray(value)
+        if array.dtype.kind not in "fciub":
+            raise DTypeError(f"{where(self.name)}: the forward function returned {type(value).__name__}, not an array")
+        return array
 
     def _refuse_tensor_params(self, params: dict[str, Any]) -> None:
         for name, value in params.items():

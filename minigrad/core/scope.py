@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from contextvars import ContextVar, Token
+from contextvars import ContextVar
 
-__all__ = ["current_scope", "scope"]
+__all__ = ["at_scope", "current_scope", "scope"]
 
 # A context variable, not a module global: threads and asyncio tasks do not see each other's scopes.
 _scope: ContextVar[str] = ContextVar("minigrad_scope", default="")
@@ -30,32 +30,33 @@ class scope:
     'block1/fc1'
     """
 
-    __slots__ = ("_tokens", "name")
+    __slots__ = ("name",)  # and no memory of what was entered: one object may serve several threads at once
 
     def __init__(self, name: str) -> None:
         if not isinstance(name, str) or not name:
             raise ValueError(f"a scope's name must be a non-empty string, and {name!r} came")
         self.name = name
-        self._tokens: list[Token[str]] = []
 
     def __enter__(self) -> str:
         outer = _scope.get()
-        self._tokens.append(_scope.set(f"{outer}/{self.name}" if outer else self.name))
-        return _scope.get()
+        path = f"{outer}/{self.name}" if outer else self.name
+        _scope.set(path)
+        return path
 
     def __exit__(self, *exc_info: object) -> None:
-        _scope.reset(self._tokens.pop())
+        _scope.set(_scope.get()[: -len(self.name)].removesuffix("/"))
 
 
-class at_scope(scope):
+class at_scope:
     """Go to a whole path instead of one level down: what the backward pass does to name its steps."""
 
-    __slots__ = ()
+    __slots__ = ("_before", "path")
 
     def __init__(self, path: str) -> None:
-        self.name = path
-        self._tokens = []
+        self.path = path
 
-    def __enter__(self) -> str:
-        self._tokens.append(_scope.set(self.name))
-        return self.name
+    def __enter__(self) -> None:
+        self._before = _scope.set(self.path)
+
+    def __exit__(self, *exc_info: object) -> None:
+        _scope.reset(self._before)

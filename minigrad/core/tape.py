@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from .errors import DTypeError, ShapeError, StaleTensorError
+from .explain import where
 from .scope import current_scope
 from .tensor import Tensor
 from .tree import flatten, path_name
@@ -96,14 +97,16 @@ class _Ended(list[Any]):
     """Takes the place of a finished tape's list. Its append raises, so that recording needs no check of its own."""
 
     def append(self, record: Any) -> None:
-        node = Node(*record)
-        what = f"{node.name} in {node.scope}" if node.scope else node.name
-        raise StaleTensorError(
-            f"{what}: an argument is a Tensor kept from an earlier call, whose recording has ended. Use its .value "
-            f"(a plain array), or compute it again inside this call"
-        )
+        raise _stale(Node(*record).name)
 
     extend = append
+
+
+def _stale(op: str) -> StaleTensorError:
+    return StaleTensorError(
+        f"{where(op)}: an argument is a Tensor kept from an earlier call, whose recording has ended. Use its .value "
+        f"(a plain array), or compute it again inside this call"
+    )
 
 
 class Tape:
@@ -164,11 +167,16 @@ class Tape:
             If a leaf is not an array of numbers, or is an integer array on a tape that only differentiates.
         """
         leaves, tree = flatten(value)
-        names = [name + path_name(path) if name or len(leaves) > 1 else path_name(path) for path in tree.paths]
+        names = [path_name(path, name) for path in tree.paths]
         return tree.unflatten([self._watch(leaf, label) for leaf, label in zip(leaves, names)])
 
     def _watch(self, leaf: Any, name: str) -> Tensor:
+        if self.ended:
+            raise StaleTensorError(f"watch({name}): this tape has ended; make a new one with mg.Tape()")
         value = leaf if isinstance(leaf, (Tensor, np.ndarray, np.generic)) else _as_array(leaf, name)
+        if type(value) is Tensor and value.tape.level >= self.level:
+            place = "on this tape already" if value.tape is self else "on a newer tape than this one"
+            raise StaleTensorError(f"watch({name}): the Tensor of shape {value.shape} is {place}; watch its .value")
         dtype = value.dtype
         if dtype.kind not in ("fc" if not self.full else "fciub"):
             raise DTypeError(
@@ -181,15 +189,21 @@ class Tape:
     def constant(self, value: Any) -> int:
         """Put a value that is not watched on the tape and return its entry. Only full tapes keep constants."""
         array = value if isinstance(value, (Tensor, np.ndarray, np.generic)) else np.asarray(value)
-        self.records.append(
+        records = self.records
+        records.append(
             (None, {"role": "constant"}, (), (value,), current_scope(), array.shape, array.dtype, None, None)
         )
-        return len(self.records) - 1
+        return len(records) - 1
 
-    def output(self, first: int, number: int, value: Any, plan: Plan | None) -> Tensor:
+    def output(self, first: int, number: int, value: Any, plan: Plan | None) -> Any:
         """Enter output `number` (from 1) of the op whose first output is the entry `first`."""
         plan = plan if value.dtype.kind in "fc" else None  # indices and masks have no derivative
-        return self._enter({"role": "output", "number": number}, (first,), (), value, plan)
+        self._enter({"role": "output", "number": number}, (first,), (), value, plan)
+        return self.result(value, first + number)
+
+    def result(self, value: Any, entry: int) -> Any:
+        """Return the Tensor of an entry; on a tape that only differentiates, indices and masks stay plain arrays."""
+        return Tensor(value, self, entry) if self.full or value.dtype.kind in "fc" else value
 
     def _enter(
         self,
@@ -230,6 +244,10 @@ class Tape:
         if tensor.tape is not self:
             raise StaleTensorError("this Tensor is on another tape: ask that tape, or compute it again on this one")
         return tensor.index
+
+    def refuse(self, op: str) -> None:
+        """Raise the error for an op on a Tensor of this tape after its end."""
+        raise _stale(op)
 
     def end(self) -> None:
         """Stop recording. Ops on Tensors of this tape raise from now on; what was recorded stays readable."""

@@ -7,7 +7,10 @@ are put on the class by the ops themselves (:func:`minigrad.core.primitive.primi
 
 from __future__ import annotations
 
+import opcode
+import sys
 from collections.abc import Iterator
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
     from .tape import Tape
 
 __all__ = ["Tensor", "value_of"]
+
+_STORE_SUBSCR = opcode.opmap["STORE_SUBSCR"]
 
 
 class NoSuchMethod(NoGradientRule, AttributeError):
@@ -123,7 +128,7 @@ class Tensor:
 
     # --- taking the value out ---------------------------------------------------------------------------------------
 
-    def _concrete(self, use: str) -> Any:
+    def concrete(self, use: str) -> Any:
         """Return the plain value for a use that no tape can follow, unless a program is being captured."""
         inner: Any = self
         while type(inner) is Tensor:
@@ -136,30 +141,47 @@ class Tensor:
         return inner
 
     def __bool__(self) -> bool:
-        return bool(self._concrete("bool(), as in `if` or `while`,"))
+        self._refuse_storing(sys._getframe(1))
+        return bool(self.concrete("bool(), as in `if` or `while`,"))
+
+    def __contains__(self, item: Any) -> bool:
+        return bool((self == item).any())
 
     def __float__(self) -> float:
-        return float(self._concrete("float()"))
+        self._refuse_storing(sys._getframe(1))
+        return float(self.concrete("float()"))
 
     def __int__(self) -> int:
-        return int(self._concrete("int()"))
+        self._refuse_storing(sys._getframe(1))
+        return int(self.concrete("int()"))
 
     def __complex__(self) -> complex:
-        return complex(self._concrete("complex()"))
+        self._refuse_storing(sys._getframe(1))
+        return complex(self.concrete("complex()"))
 
     def __index__(self) -> int:
-        return self._concrete("an index").__index__()  # type: ignore[no-any-return]
+        return self.concrete("an index").__index__()  # type: ignore[no-any-return]
 
     def __format__(self, spec: str) -> str:
         return format(value_of(self).item() if self.size == 1 else value_of(self), spec)
 
+    def _refuse_storing(self, frame: FrameType) -> None:
+        """Raise if the calling frame is at ``array[i] = tensor``.
+
+        For a single number NumPy asks the Tensor for its float there, and the gradient would be lost without a sign of
+        it; from ``float(tensor)`` the same request is what the user wants. Only the instruction tells them apart.
+        (NumPy turns what is raised here into a ValueError, with this as its cause.)
+        """
+        if frame.f_code.co_code[frame.f_lasti] == _STORE_SUBSCR:
+            self.__array__()
+
     def item(self) -> Any:
         """Return the only element as a Python number."""
-        return self._concrete("item()").item()
+        return self.concrete("item()").item()
 
     def tolist(self) -> Any:
         """Return the value as nested lists of Python numbers."""
-        return self._concrete("tolist()").tolist()
+        return self.concrete("tolist()").tolist()
 
     # --- what Tensors do not do -------------------------------------------------------------------------------------
 

