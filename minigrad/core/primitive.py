@@ -87,6 +87,11 @@ class Primitive:
         False for ops that have no derivative (comparisons, ``floor``): their result is not followed.
     kind : str
         ``"op"``, ``"activation"``, ``"normalisation"``, ``"view"`` or ``"loss"``: how a picture shows it.
+    linear : str
+        What forward mode may use: ``"jointly"`` if the op is linear in all its arrays that have a rule taken together
+        (``concatenate``, ``sum``), ``"each"`` if it is linear in each of them alone (``matmul``, ``einsum``),
+        ``"elementwise"`` if each element of the result depends on the same element of the arguments only (``tanh``).
+        Empty for anything else, which costs more and is just as right.
     """
 
     def __init__(
@@ -100,6 +105,7 @@ class Primitive:
         kind: str = "op",
         args: tuple[str, ...] = (),
         exact: bool = False,
+        linear: str = "",
     ) -> None:
         self.forward = forward
         self.name = name or forward.__name__
@@ -111,6 +117,7 @@ class Primitive:
         self.differentiable = differentiable
         self.kind = kind
         self.exact = exact  # whether each cotangent has its argument's shape and dtype without being made to fit
+        self.linear = linear
         self.takes_none = False  # whether its rule takes None for an output without a cotangent (else zeros)
         self.args, self.variadic, self.defaults = (args, "", {}) if args else _signature(forward, self.name)
         self.static = frozenset(self.defaults)
@@ -471,6 +478,7 @@ def primitive(
     visible: int | None = None,
     differentiable: bool = True,
     kind: str = "op",
+    linear: str = "",
 ) -> Any:
     """Make an op from a NumPy function. A decorator, with or without arguments.
 
@@ -479,7 +487,7 @@ def primitive(
     *targets : NumPy functions or ufuncs
         Those that reach this op when they are given a Tensor. One that is also an array method (``np.sum``) becomes a
         method of Tensors.
-    outputs, visible, differentiable, kind
+    outputs, visible, differentiable, kind, linear
         See :class:`Primitive`.
 
     Examples
@@ -499,7 +507,9 @@ def primitive(
     """
 
     def define(forward: Callable[..., Any]) -> Primitive:
-        op = Primitive(forward, outputs=outputs, visible=visible, differentiable=differentiable, kind=kind)
+        op = Primitive(
+            forward, outputs=outputs, visible=visible, differentiable=differentiable, kind=kind, linear=linear
+        )
         for target in functions:
             connect(target, op)
         return op

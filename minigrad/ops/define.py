@@ -21,6 +21,7 @@ def ufunc(
     *,
     differentiable: bool = True,
     kind: str = "op",
+    linear: str = "elementwise",
     **rules: Callable[..., Any] | None,
 ) -> Primitive:
     """Make the op of a NumPy ufunc: its rules by argument (``x``, and ``y`` for the second) and its Python operator."""
@@ -31,6 +32,7 @@ def ufunc(
         outputs=("out", "second") if function.nout == 2 else (),
         differentiable=differentiable,
         kind=kind,
+        linear=linear,
         exact=function.nin == 1 and function is not np.absolute,  # |x| of a complex x is real
     )
     op.vjp(**rules)

@@ -40,14 +40,14 @@ def _direction(x: Any, size: Any) -> Any:
     return np.conjugate(x) / np.where(np.equal(size, 0), np.ones((), size.dtype), size)
 
 
-@primitive
+@primitive(linear="elementwise")
 def power_slope(x, y):
     """Derivative of ``x ** y`` with respect to x: ``y * x ** (y - 1)``, and 0 where y is 0 (also at x = 0)."""
     y = np.asarray(y, dtype=np.result_type(x, y)) if np.ndim(y) else y
     return np.where(np.equal(y, 0), np.zeros((), np.result_type(x, y)), y * x ** np.where(np.equal(y, 0), 1, y - 1))
 
 
-@primitive
+@primitive(linear="elementwise")
 def power_log(x, y):
     """Derivative of ``x ** y`` with respect to y: ``x ** y * log(x)``, and 0 where x is 0 (its limit for y > 0)."""
     zero = np.equal(x, 0)
@@ -82,7 +82,7 @@ power_log.vjp(
 )
 
 
-@primitive
+@primitive(linear="jointly")
 def where_greater(g, x, y):
     """g where x is greater than y, half of it where they are equal, 0 where x is smaller: ties share a gradient.
 
@@ -91,7 +91,7 @@ def where_greater(g, x, y):
     return _share(g, np.greater(x, y) | np.isnan(x), x, y)
 
 
-@primitive
+@primitive(linear="jointly")
 def where_less(g, x, y):
     """g where x is less than y, half of it where they are equal, 0 where x is greater. NaN counts as less."""
     return _share(g, np.less(x, y) | np.isnan(x), x, y)
@@ -169,7 +169,7 @@ signbit = ufunc(np.signbit, differentiable=False)
 # --- choosing -------------------------------------------------------------------------------------------------------
 
 
-@primitive
+@primitive(linear="jointly")
 def where(condition, x, y):
     """Choose elements of x where the condition is true, and of y where it is not."""
     return np.where(condition, x, y)
@@ -190,7 +190,7 @@ def _np_where(condition: Any, *branches: Any) -> Any:
     return where(condition, *branches)
 
 
-@primitive
+@primitive(linear="elementwise")
 def clip(x, low, high):
     """Limit x to the interval from low to high. The gradient passes inside the interval and at its ends."""
     return np.clip(x, low, high)
@@ -221,13 +221,13 @@ Tensor.clip = _clip_method  # type: ignore[attr-defined]
 # --- parts of complex numbers -----------------------------------------------------------------------------------------
 
 
-@primitive(np.real)
+@primitive(np.real, linear="jointly")
 def real(x):
     """Real part."""
     return np.real(x)
 
 
-@primitive(np.imag)
+@primitive(np.imag, linear="jointly")
 def imag(x):
     """Imaginary part."""
     return np.imag(x)
@@ -254,7 +254,7 @@ def stop_gradient(x):
     return x
 
 
-@primitive
+@primitive(linear="jointly")
 def astype(x, *, dtype):
     """Convert to another dtype. The gradient is converted back; to an integer or boolean dtype there is none."""
     return x.astype(dtype)
@@ -288,7 +288,7 @@ Tensor.copy = _np_copy  # type: ignore[attr-defined]
 # --- relu -----------------------------------------------------------------------------------------------------------
 
 
-@primitive(kind="activation")
+@primitive(kind="activation", linear="elementwise")
 def relu(x):
     """Rectified linear unit, elementwise: ``max(x, 0)``.
 

@@ -32,13 +32,13 @@ def _fill(index: tuple[Any, ...], arrays: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(next(source) if part is ARRAY else part for part in index)
 
 
-@primitive(kind="view")
+@primitive(kind="view", linear="jointly")
 def getitem(x, *arrays, index):
     """Choose elements: ``x[index]``, where each ``ARRAY`` in the index stands for the next of the arrays."""
     return x[_fill(index, arrays)]
 
 
-@primitive
+@primitive(linear="jointly")
 def scatter(g, *arrays, index, shape):
     """Put elements into an array of zeros, where indexing took them from; those taken more than once add up."""
     out = np.zeros(shape, g.dtype)

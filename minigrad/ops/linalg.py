@@ -37,7 +37,7 @@ def _matmul_right(g: Any, x: Any, y_shape: tuple[int, ...]) -> Any:
     return np.matmul(np.swapaxes(x, -1, -2), g)
 
 
-matmul = ufunc(np.matmul, "matmul", x=_matmul_left, y=_matmul_right)
+matmul = ufunc(np.matmul, "matmul", linear="each", x=_matmul_left, y=_matmul_right)
 
 
 # --- products made of others ----------------------------------------------------------------------------------------
@@ -93,7 +93,7 @@ def outer(a: Any, b: Any, out: Any = None) -> Any:
 # --- einsum ---------------------------------------------------------------------------------------------------------
 
 
-@primitive
+@primitive(linear="each")
 def einsum(*operands, subscripts, optimize=False):
     """Sum of products in Einstein's notation. Here the subscripts are explicit: ``"ij,jk->ik"``, without ellipses."""
     return np.einsum(subscripts, *operands, optimize=optimize)

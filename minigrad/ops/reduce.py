@@ -41,7 +41,7 @@ def count(shape: tuple[int, ...], axis: Axis) -> int:
     return total
 
 
-@primitive(np.sum)
+@primitive(np.sum, linear="jointly")
 def sum(x, *, axis=None, keepdims=False):
     """Sum over axes."""
     return np.add.reduce(x, axis=axis, keepdims=keepdims)
@@ -50,7 +50,7 @@ def sum(x, *, axis=None, keepdims=False):
 sum.vjp(x=lambda g, x_shape, axis, keepdims: spread(g, x_shape, axis, keepdims))
 
 
-@primitive(np.mean)
+@primitive(np.mean, linear="jointly")
 def mean(x, *, axis=None, keepdims=False):
     """Mean over axes."""
     return np.mean(x, axis=axis, keepdims=keepdims)

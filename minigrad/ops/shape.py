@@ -11,7 +11,7 @@ from ..core.primitive import primitive
 from ..core.tensor import Tensor, value_of
 
 
-@primitive(kind="view")
+@primitive(kind="view", linear="jointly")
 def reshape(x, *, shape):
     """Give the same elements another shape."""
     return np.reshape(x, shape)
@@ -59,7 +59,7 @@ def _flatten_method(self: Tensor, order: str = "C") -> Any:
 Tensor.ravel = Tensor.flatten = _flatten_method  # type: ignore[attr-defined]
 
 
-@primitive(np.transpose, np.permute_dims, kind="view")
+@primitive(np.transpose, np.permute_dims, kind="view", linear="jointly")
 def transpose(x, *, axes=None):
     """Put the axes in another order (reversed when none is given)."""
     return np.transpose(x, axes)
@@ -86,7 +86,7 @@ def _transpose_method(self: Tensor, *axes: Any) -> Any:
 Tensor.transpose = _transpose_method  # type: ignore[attr-defined]
 
 
-@primitive(np.swapaxes, kind="view")
+@primitive(np.swapaxes, kind="view", linear="jointly")
 def swapaxes(x, *, axis1, axis2):
     """Exchange two axes."""
     return np.swapaxes(x, axis1, axis2)
@@ -95,7 +95,7 @@ def swapaxes(x, *, axis1, axis2):
 swapaxes.vjp(x=lambda g, axis1, axis2: np.swapaxes(g, axis1, axis2))
 
 
-@primitive(np.squeeze, kind="view")
+@primitive(np.squeeze, kind="view", linear="jointly")
 def squeeze(x, *, axis=None):
     """Leave out axes of size 1."""
     return np.squeeze(x, axis)
@@ -104,7 +104,7 @@ def squeeze(x, *, axis=None):
 squeeze.vjp(x=lambda g, x_shape: np.reshape(g, x_shape))
 
 
-@primitive(np.expand_dims, kind="view")
+@primitive(np.expand_dims, kind="view", linear="jointly")
 def expand_dims(x, *, axis):
     """Put in axes of size 1."""
     return np.expand_dims(x, axis)
@@ -113,7 +113,7 @@ def expand_dims(x, *, axis):
 expand_dims.vjp(x=lambda g, x_shape: np.reshape(g, x_shape))
 
 
-@primitive(np.broadcast_to, kind="view")
+@primitive(np.broadcast_to, kind="view", linear="jointly")
 def broadcast_to(x, *, shape):
     """Repeat along new axes and axes of size 1. The gradient is summed back over them."""
     return np.broadcast_to(x, shape)
@@ -125,7 +125,7 @@ broadcast_to.vjp(x=lambda g: g)  # the walk sums a cotangent back to its argumen
 # --- joining and splitting ------------------------------------------------------------------------------------------
 
 
-@primitive
+@primitive(linear="jointly")
 def concatenate(*arrays, axis=0):
     """Join arrays along an axis."""
     return np.concatenate(arrays, axis)
@@ -149,7 +149,7 @@ def _np_concatenate(
     return concatenate(*arrays, axis=axis)
 
 
-@primitive
+@primitive(linear="jointly")
 def stack(*arrays, axis=0):
     """Join arrays of one shape along a new axis."""
     return np.stack(arrays, axis)
@@ -172,7 +172,7 @@ def _no_out(name: str, out: Any, dtype: Any) -> None:
         raise TypeError(f"np.{name} of Tensors takes no out= and no dtype=; assign the result, and use .astype")
 
 
-@primitive(outputs="many")
+@primitive(outputs="many", linear="jointly")
 def split(x, *, indices_or_sections, axis=0):
     """Cut an array into pieces along an axis."""
     return tuple(np.split(x, indices_or_sections, axis))
