@@ -6,24 +6,52 @@
 from __future__ import annotations
 
 from ..core.primitive import REGISTRY, Primitive
-from . import affine as _affine
-from . import elementwise as _elementwise
-from . import index as _index
-from . import linalg as _linalg
-from . import loss as _loss
-from . import norm as _norm
-from . import reduce as _reduce
-from . import shape as _shape
-from .affine import affine
-from .linalg import dot, outer, tensordot
-from .reduce import std
+from . import (
+    affine,
+    decomposition,
+    elementwise,
+    fft,
+    index,
+    linalg,
+    loss,
+    norm,
+    order,
+    reduce,
+    select,
+    sequence,
+    shape,
+    special,
+    ufunc_methods,
+)
 
-__all__ = ["REGISTRY", "affine", "dot", "outer", "std", "tensordot"]
+__all__ = ["REGISTRY"]
 
-for _module in (_elementwise, _reduce, _shape, _index, _linalg, _affine, _norm, _loss):
-    for _name, _op in vars(_module).items():
+_MODULES = (
+    elementwise,
+    special,
+    reduce,
+    ufunc_methods,
+    order,
+    sequence,
+    shape,
+    index,
+    select,
+    linalg,
+    decomposition,
+    fft,
+    affine,
+    norm,
+    loss,
+)
+
+for _module in _MODULES:
+    for _name in getattr(_module, "__all__", ()):  # compositions, which are functions and no primitives
+        globals()[_name] = getattr(_module, _name)
+        __all__.append(_name)
+    for _name, _op in list(vars(_module).items()):
         if isinstance(_op, Primitive) and not _name.startswith("_"):
             REGISTRY[_op.name] = _op
             _op.__module__ = __name__  # where it is found by its name, as pickle and help() do
             globals()[_op.name] = _op
-            __all__.append(_op.name)
+            if _op.name not in __all__:
+                __all__.append(_op.name)

@@ -13,6 +13,8 @@ from ..core.primitive import primitive
 from ..core.tensor import Tensor
 from .define import ufunc
 
+__all__ = ["dot", "outer", "tensordot"]
+
 # --- matmul ---------------------------------------------------------------------------------------------------------
 
 

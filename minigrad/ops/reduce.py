@@ -10,6 +10,8 @@ from ..core.numpy_protocol import UFUNC_METHODS, implements
 from ..core.primitive import primitive
 from ..core.tensor import Tensor
 
+__all__ = ["std"]
+
 Axis = Any  # None, an integer, or a tuple of integers
 
 

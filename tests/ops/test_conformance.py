@@ -1,6 +1,8 @@
 """Every op of the registry, held to the same promises on the samples of ``samples.py``."""
 
+import importlib
 import inspect
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +12,9 @@ from tests.gradients import as_tuple, check_derivatives, float_positions, gradie
 from tests.ops.samples import SAMPLES
 
 REGISTRY = mg.ops.REGISTRY
+for _family in sorted(Path(__file__).parent.glob("samples_*.py")):  # they add their rows to SAMPLES
+    importlib.import_module(f"tests.ops.{_family.stem}")
+
 KNOWN = [s for s in SAMPLES if s.op in REGISTRY]
 DIFFERENTIABLE = [s for s in KNOWN if s.primitive.differentiable]
 DISCRETE = [s for s in KNOWN if not s.primitive.differentiable]

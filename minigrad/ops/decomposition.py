@@ -1,0 +1,1 @@
+"""np.linalg: inverses, solutions, norms and decompositions."""

@@ -1,0 +1,1 @@
+"""Selecting: take, choose, diagonal, triangles, insert and delete."""

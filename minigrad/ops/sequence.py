@@ -1,0 +1,1 @@
+"""Along a sequence: cumulative sums, differences, interpolation, convolution, polynomials."""

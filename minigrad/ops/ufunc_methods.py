@@ -1,0 +1,1 @@
+"""Methods of ufuncs: reduce, accumulate, outer, at."""
