@@ -7,12 +7,18 @@
 array([0.        , 0.63970001])
 """
 
-from . import data, ops, optim
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from . import ops
 from .autodiff.reverse import grad, value_and_grad, vjp
 from .core.errors import (
     BranchError,
     DataError,
     DTypeError,
+    GradientError,
     GraphvizFailed,
     GraphvizNotFound,
     MinigradError,
@@ -32,7 +38,31 @@ from .core.tensor import Tensor
 from .draw import draw
 from .model import Model
 from .ops import affine, batchnorm, relu, softmax_loss, stop_gradient, svm_loss
-from .solver import Solver
+
+if TYPE_CHECKING:
+    from . import data, optim
+    from .autodiff.custom import checkpoint, custom_vjp, fallback, numerical_vjp
+    from .autodiff.forward import jvp
+    from .autodiff.higher import elementwise_grad, hessian, hvp, jacobian
+    from .check.gradients import check_grads
+    from .solver import Solver
+
+_ON_FIRST_USE = {
+    "Solver": "solver",
+    "check_grads": "check.gradients",
+    "checkpoint": "autodiff.custom",
+    "custom_vjp": "autodiff.custom",
+    "data": "data",
+    "elementwise_grad": "autodiff.higher",
+    "fallback": "autodiff.custom",
+    "hessian": "autodiff.higher",
+    "hvp": "autodiff.higher",
+    "jacobian": "autodiff.higher",
+    "jvp": "autodiff.forward",
+    "numerical_vjp": "autodiff.custom",
+    "optim": "optim",
+}
+"""Where to find the names that not every program needs. They are loaded when they are first used."""
 
 __version__ = "0.1.0"
 
@@ -40,6 +70,7 @@ __all__ = [
     "BranchError",
     "DTypeError",
     "DataError",
+    "GradientError",
     "GraphvizFailed",
     "GraphvizNotFound",
     "MinigradError",
@@ -59,9 +90,19 @@ __all__ = [
     "Tensor",
     "affine",
     "batchnorm",
+    "jacobian",
+    "hvp",
+    "hessian",
+    "elementwise_grad",
+    "numerical_vjp",
+    "fallback",
+    "custom_vjp",
+    "check_grads",
+    "checkpoint",
     "data",
     "draw",
     "grad",
+    "jvp",
     "ops",
     "optim",
     "primitive",
@@ -73,3 +114,15 @@ __all__ = [
     "value_and_grad",
     "vjp",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _ON_FIRST_USE:
+        raise AttributeError(f"module 'minigrad' has no attribute {name!r}")
+    module = import_module(f".{_ON_FIRST_USE[name]}", __name__)
+    value = globals()[name] = getattr(module, name, module)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -16,7 +16,9 @@ import numpy as np
 
 from .autodiff.reverse import Recording, scalar_value
 from .core.errors import (
+    DataError,
     DTypeError,
+    MinigradError,
     MinigradWarning,
     MissingParameterError,
     NonFiniteError,
@@ -25,6 +27,7 @@ from .core.errors import (
     StaleTensorError,
     did_you_mean,
 )
+from .core.explain import EXPLAINED
 from .core.scope import scope
 from .core.tensor import Tensor, value_of
 from .core.tree import map_leaves
@@ -73,6 +76,11 @@ class Model:
         self.params, self.state = {}, {}
         return self
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "params":  # another dict may have other shapes; an array of one dict may not change its own
+            self.__dict__.pop("_shapes", None)
+        object.__setattr__(self, name, value)
+
     # --- what a subclass writes -------------------------------------------------------------------------------------
 
     def forward(self, params: dict[str, Any], X: Any) -> Any:
@@ -84,7 +92,7 @@ class Model:
             The parameters by name. Use these, not ``self.params``: gradients flow through the argument only.
         X : array (N, d_1, ..., d_k)
         train : bool, optional
-            Written as a third parameter, it tells whether this is a training step.
+            Written as a third parameter, of this name or ``training``, it tells whether this is a training step.
 
         Returns
         -------
@@ -117,7 +125,7 @@ class Model:
         Returns
         -------
         scores : array (N, C)
-            At test time. Nothing is recorded, unless X or a parameter is itself a Tensor.
+            At test time. Nothing is recorded, unless X is itself a Tensor.
         (loss, grads) : (float, dict of str to array)
             In training: the loss, and its gradient with respect to each parameter, under exactly the names of
             `params` and with their shapes and dtypes. A parameter that the loss does not reach gets zeros, and a
@@ -133,11 +141,11 @@ class Model:
         After an error, `params` and `state` are as they were.
         """
         self._check_params()
-        X = _as_array(X)
+        X = _as_array(X, "X")
         if y is None:
-            return self._scores(self.evaluate(self.params, X), X)
-        y = _as_array(y)
-        before = self.state
+            return self._test_scores(X)
+        y = _as_array(y, "y")
+        params, entries, before = self.params, dict(self.params), self.state
         self.state = copy.deepcopy(before)
         try:
             recording = Recording(lambda params: self._training_loss(params, X, y), self.params)
@@ -147,8 +155,15 @@ class Model:
                 raise self._not_finite(number, X)
             gradients, reached = recording.pull([recording.out], [np.ones((), loss.dtype)], consume=True)
             state = map_leaves(value_of, self.state)
+            if self.params is not params or any(params.get(name) is not w for name, w in entries.items()):
+                raise ParameterError(
+                    f"{type(self).__name__}.forward has assigned to self.params; it computes scores from its argument "
+                    f"params, and leaves updates to the Solver"
+                )
         except BaseException:
-            self.state = before
+            params.clear()
+            params.update(entries)
+            self.params, self.state = params, before
             raise
         self.state = state
         self._warn_unreached([name for name, found in zip(self.params, reached) if not found])
@@ -183,6 +198,16 @@ class Model:
         finally:
             self.state = before
 
+    def _test_scores(self, X: Any) -> Any:
+        try:
+            return self._scores(self.evaluate(self.params, X), X)
+        except MinigradError:
+            raise
+        except EXPLAINED:
+            # NumPy's own error names neither op nor parameters. A recorded run does, so make one to raise a better one.
+            Recording(lambda params: self.evaluate(params, X), self.params)
+            raise
+
     # --- how it is done ---------------------------------------------------------------------------------------------
 
     def _training_loss(self, params: dict[str, Any], X: Any, y: Any) -> Any:
@@ -199,9 +224,18 @@ class Model:
         if not isinstance(params, _Parameters):
             params = _Parameters(params, type(self).__name__)
         how = _takes_train(getattr(self.forward, "__func__", self.forward), inspect.ismethod(self.forward))
-        if how == "no":
-            return self.forward(params, X)
-        return self.forward(params, X, **{how: train})
+        keywords = {} if how == "no" else {how: train}
+        # What is recorded cannot be overwritten, and plain arrays must not be either: they are the caller's own.
+        guarded = _Parameters({name: _read_only(w) for name, w in params.items()}, params.model)
+        try:
+            return self.forward(guarded, _read_only(X), **keywords)
+        except ValueError as error:
+            if "read-only" not in str(error):
+                raise
+            raise ParameterError(
+                f"{type(self).__name__}.forward writes into X or a parameter in place; that would change the caller's "
+                f"array: compute a new one, as in W = W * c"
+            ) from error
 
     def _scores(self, scores: Any, X: Any) -> Any:
         """Return what `forward` returned, after checking that it is an array that fits the minibatch."""
@@ -225,11 +259,7 @@ class Model:
                 f"{type(self).__name__}.params must be a dict of arrays by name, and is {self.params!r}; fill it in "
                 f"__init__"
             )
-        known = self.__dict__.get("_shapes")
-        if known is None or known[0] is not self.params:
-            # Parameters may be another dict with other shapes; one array of a dict may not change its shape.
-            self.__dict__["_shapes"] = known = (self.params, {})
-        shapes = known[1]
+        shapes = self.__dict__.setdefault("_shapes", {})  # as they were at the first call with this dict
         for name, w in self.params.items():
             # A parameter of shape () becomes a NumPy scalar under most update rules.
             if not isinstance(w, (np.ndarray, np.generic)) or w.dtype.kind not in "fc":
@@ -295,8 +325,25 @@ class _Parameters(dict[str, Any]):
         )
 
 
-def _as_array(x: Any) -> Any:
-    return x if isinstance(x, (np.ndarray, Tensor)) else np.asarray(x)
+def _as_array(x: Any, name: str) -> Any:
+    if isinstance(x, (np.ndarray, Tensor)):
+        return x
+    try:
+        array = np.asarray(x)
+    except ValueError as error:
+        raise DataError(f"{name} is not an array of numbers: {error}; stack samples of one shape") from error
+    if name == "X" and array.dtype.kind not in "fciub":  # of labels the objective knows more
+        raise DataError(f"{name} came as {type(x).__name__}, and must be an array of numbers")
+    return array
+
+
+def _read_only(x: Any) -> Any:
+    """Return a view that cannot be written to; Tensors and numbers as they are."""
+    if type(x) is not np.ndarray:
+        return x
+    view = x.view()
+    view.flags.writeable = False
+    return view
 
 
 _TAKES_TRAIN: WeakKeyDictionary[Callable[..., Any], str] = WeakKeyDictionary()
@@ -311,8 +358,9 @@ def _takes_train(forward: Callable[..., Any], bound: bool) -> str:
 
 def _find_train(forward: Callable[..., Any], bound: bool) -> str:
     parameters = list(inspect.signature(forward).parameters.values())[1 if bound else 0 :]
-    if any(parameter.name == "train" for parameter in parameters):
-        return "train"
+    for name in ("train", "training"):
+        if any(parameter.name == name for parameter in parameters):
+            return name
     required = [
         p for p in parameters if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
     ]

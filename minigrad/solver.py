@@ -295,10 +295,13 @@ class Solver:
     def _step(self) -> None:
         """Draw a batch and step every parameter once. Whatever is wrong is found before anything changes."""
         batch = self._draw(self.X_train.shape[0], self.batch_size)
-        loss, grads = _loss_and_grads(self.model.loss(self.X_train[batch], self.y_train[batch]))
+        try:
+            loss, grads = _loss_and_grads(self.model.loss(self.X_train[batch], self.y_train[batch]))
+        except NonFiniteError as error:  # a model that looks itself, and knows more of the cause
+            raise self._non_finite(f"{error}. It came") from error
         params = self.model.params
         if not math.isfinite(loss):
-            raise self._non_finite(loss)
+            raise self._non_finite(f"The loss is {loss}")
         _check_gradients(params, grads)
         if not params.keys() <= self.optim_configs.keys():
             added = ", ".join(f'"{name}"' for name in params if name not in self.optim_configs)
@@ -385,12 +388,12 @@ class Solver:
                     f"labels go from 0 to {num_classes - 1}. Give the model more classes, or count the labels from 0."
                 )
 
-    def _non_finite(self, loss: float) -> NonFiniteError:
+    def _non_finite(self, what: object) -> NonFiniteError:
         config = next(iter(self.optim_configs.values()))
         learning_rate = config.get("learning_rate", optim.default_learning_rate(self.update_rule))
         return NonFiniteError(
-            f"The loss is {loss} at iteration {len(self.loss_history) + 1}, in epoch {self.epoch + 1}, with learning "
-            f"rate {learning_rate}. This step has changed no parameter. Lower the learning rate (try a tenth of it); "
+            f"{what} at iteration {len(self.loss_history) + 1}, in epoch {self.epoch + 1}, with learning rate "
+            f"{learning_rate}. This step has changed no parameter. Lower the learning rate (try a tenth of it); "
             "if it is the first iteration, check the data, the scale of the initial parameters, and the model for "
             "log(0), 0/0 and overflow."
         )
@@ -453,6 +456,8 @@ def _checked_seed(seed: Any) -> int | np.random.Generator | None:
 
 
 def _check_model(model: Any) -> None:
+    if isinstance(model, type):
+        raise ParameterError(f"the class {model.__name__} itself came as the model; make one: {model.__name__}(...)")
     if not callable(getattr(model, "loss", None)):
         raise ParameterError(
             f"{type(model).__name__} has no method loss: the Solver calls model.loss(X) for scores and "
@@ -549,6 +554,11 @@ def _check_data(data: Any) -> None:
         _check_lengths(f'data["{samples}"]', X, f'data["{labels}"]', y)
         _check_labels(labels, y)
         _check_samples(samples, X)
+    train, val = data["X_train"].shape[1:], data["X_val"].shape[1:]
+    if train != val:
+        raise ShapeError(
+            f'a sample of data["X_train"] has shape {train}, and one of data["X_val"] {val}; a model takes one shape.'
+        )
 
 
 def _array(data: Mapping[str, Any], name: str) -> np.ndarray:

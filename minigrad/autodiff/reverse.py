@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.errors import DTypeError, MinigradError, ShapeError
+from ..core.errors import DTypeError, OptionError, ShapeError, StaleTensorError
 from ..core.primitive import UNWANTED, Primitive
 from ..core.scope import at_scope
 from ..core.tape import Node, Tape, check_cotangent
@@ -64,8 +64,9 @@ def backward(records: list[Any], seeds: dict[int, Any], sources: Sequence[int], 
             kept[entry] = cotangents[entry]
         if op is None:  # an input, a constant, or a further output, which its op gathers
             continue
+        several = op.outputs
         if plan is not None:
-            if op.outputs:
+            if several:
                 g = _gather(records, entry, cotangents)
             else:
                 g, cotangents[entry] = cotangents[entry], None
@@ -98,7 +99,7 @@ def backward(records: list[Any], seeds: dict[int, Any], sources: Sequence[int], 
                         cotangents[parent] = total = before + cotangent
                         owned[parent] = type(total) is np.ndarray
         if consume:
-            if op.outputs:
+            if several:
                 del records[entry:]
             else:
                 records.pop()
@@ -215,7 +216,16 @@ class Recording:
 
     def value(self, x: Any) -> Any:
         """Return what is inside a Tensor of this tape; anything else as it is."""
-        return x.value if type(x) is Tensor and x.tape is self.tape else x
+        if type(x) is not Tensor:
+            return x
+        if x.tape is self.tape:
+            return x.value
+        if x.tape.ended:
+            raise StaleTensorError(
+                f"the result is a Tensor of shape {x.shape} kept from an earlier call, whose recording has ended; "
+                f"compute it again inside this call"
+            )
+        return x
 
     def pull(self, outputs: Sequence[Any], cotangents: Sequence[Any], *, consume: bool) -> tuple[list[Any], list[bool]]:
         """Return the gradients of all leaves, and which of them the outputs depend on."""
@@ -278,7 +288,7 @@ def vjp(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
     (array([ 3., 40.]), array([ 1., 20.]))
     """
     recording = Recording(lambda args: f(*args), primals, _argument_names(range(len(primals)), primals))
-    result, aux = _split_aux(recording.out, f) if has_aux else (recording.out, None)
+    result, aux = split_aux(recording.out, f) if has_aux else (recording.out, None)
     outputs, out_tree = flatten(result)
     _check_outputs(outputs, f)
     values = [recording.value(out) for out in outputs]
@@ -339,7 +349,7 @@ def value_and_grad(
     (np.float64(11.0), (array([3., 4.]), array([1., 2.])))
     """
     name = getattr(f, "__name__", type(f).__name__)
-    numbers, single = _argument_numbers(argnums)
+    numbers, single = argument_numbers(argnums)
 
     @functools.wraps(f)
     def value_and_gradient(*args: Any, **keywords: Any) -> Any:
@@ -355,7 +365,7 @@ def value_and_grad(
             return f(*full, **keywords)
 
         recording = Recording(run, chosen, _argument_names(positions, chosen))
-        out, aux = _split_aux(recording.out, f) if has_aux else (recording.out, None)
+        out, aux = split_aux(recording.out, f) if has_aux else (recording.out, None)
         value = scalar_value(recording, out, name)
         gradients, _ = recording.pull([out], [np.ones((), value.dtype)], consume=True)
         gradient = recording.tree.unflatten(gradients)
@@ -426,7 +436,7 @@ def scalar_value(recording: Recording, out: Any, name: str) -> Any:
     return value
 
 
-def _argument_numbers(argnums: Any) -> tuple[tuple[int, ...], bool]:
+def argument_numbers(argnums: Any) -> tuple[tuple[int, ...], bool]:
     """Return argnums as a tuple of integers, and whether it was a single one."""
     try:
         return (operator.index(argnums),), True
@@ -443,7 +453,7 @@ def _argument_numbers(argnums: Any) -> tuple[tuple[int, ...], bool]:
 
 def _position(number: int, count: int, name: str) -> int:
     if not -count <= number < count:
-        raise MinigradError(
+        raise OptionError(
             f"argnums={number}, and {name} was called with {count} positional arguments; pass the arguments to "
             f"differentiate by position"
         )
@@ -459,7 +469,7 @@ def _argument_names(positions: Sequence[int], arguments: tuple[Any, ...]) -> lis
     return names
 
 
-def _split_aux(result: Any, f: Callable[..., Any]) -> tuple[Any, Any]:
+def split_aux(result: Any, f: Callable[..., Any]) -> tuple[Any, Any]:
     if not isinstance(result, tuple) or len(result) != 2:
         raise DTypeError(
             f"has_aux=True expects {getattr(f, '__name__', f)} to return a pair (out, aux), and it returned "

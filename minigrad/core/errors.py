@@ -7,13 +7,13 @@ do about it.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 __all__ = [
     "BranchError",
     "DataError",
     "DTypeError",
+    "GradientError",
     "GraphvizFailed",
     "GraphvizNotFound",
     "MinigradError",
@@ -75,6 +75,10 @@ class NonFiniteError(MinigradError, FloatingPointError):
     """A loss became NaN or infinite."""
 
 
+class GradientError(MinigradError, AssertionError):
+    """A gradient does not agree with finite differences."""
+
+
 class GraphvizNotFound(MinigradError, RuntimeError):
     """Graphviz is needed to draw this file, and it is not installed."""
 
@@ -97,6 +101,8 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     >>> did_you_mean("colour", ["batch_size"])
     ''
     """
+    import difflib  # wanted when something went wrong, and not before
+
     spellings = {str(name).casefold(): str(name) for name in known}
     near = difflib.get_close_matches(str(word).casefold(), spellings, n=1)
     return f'; did you mean "{spellings[near[0]]}"?' if near else ""

@@ -54,8 +54,7 @@ def _shape(x: Any) -> tuple[int, ...]:
 
 def _describe(x: Any) -> str:
     if type(x) is Tensor:
-        name = x.tape.nodes[x.index].name if x.tape.nodes[x.index].primitive is None else ""
-        return f"{name} {x.shape}".strip()
+        return f"{x.tape.name_of(x)} {x.shape}".strip()
     return str(x.shape) if hasattr(x, "shape") else repr(x)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,9 @@ import numpy as np
 from .errors import NoGradientRule
 
 __all__ = ["FUNCTIONS", "INSTEAD", "UFUNCS", "UFUNC_METHODS", "implements", "refuse"]
+
+FALLBACK: ContextVar[Callable[..., Any] | None] = ContextVar("minigrad_fallback", default=None)
+"""What to call, with (function, args, keywords), for NumPy functions without a rule; they raise when it is None."""
 
 UFUNCS: dict[np.ufunc, Callable[..., Any]] = {}
 """ufunc -> the op behind ``ufunc(...)``."""
@@ -128,5 +132,8 @@ def call_function(function: Callable[..., Any], args: tuple[Any, ...], keywords:
     """Take the place of a NumPy function that is not a ufunc."""
     replacement = FUNCTIONS.get(function)
     if replacement is None:
-        raise no_rule(function)
+        other_way = FALLBACK.get()
+        if other_way is None:
+            raise no_rule(function)
+        return other_way(function, args, keywords)
     return replacement(*args, **keywords)

@@ -25,7 +25,7 @@ from .errors import DTypeError, MinigradError, NoGradientRule, did_you_mean
 from .explain import EXPLAINED, explain, where
 from .numpy_protocol import FUNCTIONS, UFUNCS, adapt
 from .scope import current_scope
-from .tape import Tape, user_line
+from .tape import Tape
 from .tensor import Tensor
 
 __all__ = ["REGISTRY", "UNWANTED", "Plan", "Primitive", "primitive"]
@@ -36,9 +36,15 @@ REGISTRY: dict[str, Primitive] = {}
 SEQUENCES = frozenset({list, tuple})
 """What may stand for an array in a call."""
 
-UNWANTED: Any = type(
-    "Unwanted", (), {"__repr__": lambda self: "UNWANTED"}
-)()  # in place of a cotangent that nobody asked for
+
+class _Unwanted:
+    """Stands in the place of a cotangent that nobody asked for."""
+
+    def __repr__(self) -> str:
+        return "UNWANTED"
+
+
+UNWANTED: Any = _Unwanted()
 _NO_PARAMS: dict[str, Any] = {}
 
 
@@ -106,9 +112,10 @@ class Primitive:
         args: tuple[str, ...] = (),
         exact: bool = False,
         linear: str = "",
+        transparent: bool = False,
     ) -> None:
         self.forward = forward
-        self.name = name or forward.__name__
+        self.name = name or getattr(forward, "__name__", type(forward).__name__)
         self.__name__ = self.__qualname__ = self.name
         self.__doc__ = forward.__doc__
         self.__module__ = getattr(forward, "__module__", None) or "numpy"
@@ -118,9 +125,11 @@ class Primitive:
         self.kind = kind
         self.exact = exact  # whether each cotangent has its argument's shape and dtype without being made to fit
         self.linear = linear
+        self.transparent = transparent  # whether lower tapes record what happens inside, instead of the op
         self.takes_none = False  # whether its rule takes None for an output without a cotangent (else zeros)
         self.args, self.variadic, self.defaults = (args, "", {}) if args else _signature(forward, self.name)
         self.static = frozenset(self.defaults)
+        self._refuse_names_of_two_things()
         self.rules: dict[str, Callable[..., Any] | None] = {}
         self.shared: Callable[..., Any] | None = None
         self._shared_reads: tuple[str, ...] = ()
@@ -128,6 +137,17 @@ class Primitive:
         self._plans: dict[tuple[int, int], Plan] = {}
         self._short_plans: list[Plan | None] = [None] * 4  # by mask, for ops of one or two arrays
         self.bind: Callable[..., Any] = self._make_bind()
+
+    def _refuse_names_of_two_things(self) -> None:
+        """Raise where a rule that reads a name could mean two things by it."""
+        outputs = self.outputs if isinstance(self.outputs, tuple) and self.outputs else ("out",)
+        taken = {*outputs, "wants", *(f"{name}_shape" for name in self.args)}
+        for name in (*self.args, *self.static):
+            if name in taken:
+                raise TypeError(
+                    f"primitive {self.name}: an argument cannot be called {name!r}, since for its rules that is an "
+                    f"output, a shape or the list of wanted cotangents; call it something else"
+                )
 
     # --- defining ---------------------------------------------------------------------------------------------------
 
@@ -152,8 +172,8 @@ class Primitive:
     def vjp_shared(self, rule: Callable[..., Any], reads: Sequence[str] | None = None) -> Callable[..., Any]:
         """Give one rule for all arguments, for gradients that share work. Also a decorator.
 
-        The rule's keyword ``wants`` tells which cotangents are needed (names; for a variadic argument, positions), and
-        it returns a tuple with exactly those.
+        The rule's keyword ``wants`` tells which cotangents are needed (names; positions among the variadic arguments),
+        and it returns a tuple with exactly those.
         """
         self.shared = rule
         self._shared_reads = tuple(reads) if reads is not None else self.reads_of(rule)
@@ -216,7 +236,8 @@ class Primitive:
             return f"saved[{reads.index(name)}]"
 
         if self.shared is not None:
-            wants: tuple[Any, ...] = tuple(i - len(self.args) + 1 if self.variadic else names[i] for i in wanted)
+            fixed = len(self.args) - 1 if self.variadic else len(self.args)
+            wants: tuple[Any, ...] = tuple(names[i] if i < fixed else i - fixed for i in wanted)
             arguments = [f"{name}={expression(name)}" for name in self._shared_reads]
             calls = [f"*spread(SHARED({', '.join(['g', *arguments, 'wants=wants'])}))"]
             if not wanted:
@@ -255,6 +276,10 @@ class Primitive:
             return list(self.args)
         fixed = list(self.args[:-1])
         return fixed + [self.variadic] * (count - len(fixed))
+
+    def has_rule(self, position: int) -> bool:
+        """Whether a derivative flows through the argument at this position; raises if nothing is known about it."""
+        return self.differentiable and self._has_rule(self.args[min(position, len(self.args) - 1)])
 
     def _has_rule(self, name: str) -> bool:
         if self.shared is not None:
@@ -313,7 +338,7 @@ class Primitive:
             if type(x) is not Tensor:
                 return forward(x)
             tape, value = x.tape, x.value
-            if tape.full or type(value) is Tensor:
+            if not tape.plain or type(value) is Tensor:
                 return record(x)
             try:
                 out = forward(value)
@@ -321,12 +346,14 @@ class Primitive:
                 raise
             except EXPLAINED as error:
                 raise explain(self, (x,), _NO_PARAMS, error) from error
-            if not hasattr(out, "dtype"):
-                out = self._as_result(out)
+            try:
+                shape, dtype = out.shape, out.dtype
+            except AttributeError:  # a Python number, a list, or nothing at all
+                return record(x)
             plan = plans[1] or self.plan(1, 1)
             saved = plan.save((value,), out) if plan.save is not None else ()
             records = tape.records
-            records.append((self, _NO_PARAMS, (x.index,), saved, current_scope(), out.shape, out.dtype, plan, None))
+            records.append((self, _NO_PARAMS, (x.index,), saved, current_scope(), shape, dtype, plan, None))
             return Tensor(out, tape, len(records) - 1)
 
         return bind
@@ -349,7 +376,7 @@ class Primitive:
                 tape, right, mask, parents = y.tape, y.value, 2, (None, y.index)
             else:
                 return forward(x, y)
-            if tape.full or type(left) is Tensor or type(right) is Tensor:
+            if not tape.plain or type(left) is Tensor or type(right) is Tensor:
                 return record(x, y)
             try:
                 out = forward(left, right)
@@ -357,12 +384,14 @@ class Primitive:
                 raise
             except EXPLAINED as error:
                 raise explain(self, (x, y), _NO_PARAMS, error) from error
-            if not hasattr(out, "dtype"):
-                out = self._as_result(out)
+            try:
+                shape, dtype = out.shape, out.dtype
+            except AttributeError:  # a Python number, a list, or nothing at all
+                return record(x, y)
             plan = plans[mask] or self.plan(mask, 2)
             saved = plan.save((left, right), out) if plan.save is not None else ()
             records = tape.records
-            records.append((self, _NO_PARAMS, parents, saved, current_scope(), out.shape, out.dtype, plan, None))
+            records.append((self, _NO_PARAMS, parents, saved, current_scope(), shape, dtype, plan, None))
             return Tensor(out, tape, len(records) - 1)
 
         return bind
@@ -384,48 +413,16 @@ class Primitive:
         if any(type(value) is Tensor for value in params.values()):
             self._refuse_tensor_params(params)
         # A value that is itself a Tensor belongs to a lower tape, which records this op too.
-        nested = any(type(value) is Tensor for value in values)
+        nested = not self.transparent and any(type(value) is Tensor for value in values)
         try:
             out = self.bind(*values, **params) if nested else self.forward(*values, **params)
         except MinigradError:
             raise
         except EXPLAINED as error:
             raise explain(self, args, params, error) from error
-        params = {**self.defaults, **params}
-        return self._enter(tape, args, values, params, out)
-
-    def _enter(
-        self, tape: Tape, args: tuple[Any, ...], values: tuple[Any, ...], params: dict[str, Any], out: Any
-    ) -> Any:
-        """Put a node for what was just computed on the tape."""
-        if tape.ended:
-            tape.refuse(self.name)
-        parents: list[int | None] = []
-        mask = 0
-        for position, x in enumerate(args):
-            if type(x) is Tensor and x.tape is tape:
-                parents.append(x.index)
-                if not tape.full or tape.nodes[x.index].active:
-                    mask |= 1 << position
-            else:
-                parents.append(tape.constant(x) if tape.full else None)
-        plan = self.plan(mask, len(args)) if mask and self.differentiable else None
         results = tuple(map(self._as_result, out)) if self.outputs else (self._as_result(out),)
-        if plan is not None and not any(result.dtype.kind in "fc" for result in results):
-            plan = None
-        given = results if self.outputs else results[0]
-        if plan is None and not tape.full:
-            return given  # indices or masks: nothing to differentiate
-        saved = plan.save(values, given) if plan is not None and plan.save is not None else ()
-        head = results[0]
-        line = user_line() if tape.lines else None
-        records = tape.records
-        records.append((self, params, tuple(parents), saved, current_scope(), head.shape, head.dtype, plan, line))
-        entry = len(records) - 1
-        first = tape.result(head, entry)
-        if not self.outputs:
-            return first
-        return (first, *(tape.output(entry, number, value, plan) for number, value in enumerate(results[1:], start=1)))
+        entered = tape.enter(self, args, values, {**self.defaults, **params}, results)
+        return entered if self.outputs else entered[0]
 
     def _as_result(self, value: Any) -> Any:
         """Return one result of the forward function, made an array if it is a Python number."""
@@ -479,6 +476,7 @@ def primitive(
     differentiable: bool = True,
     kind: str = "op",
     linear: str = "",
+    reference: Callable[..., Any] | None = None,
 ) -> Any:
     """Make an op from a NumPy function. A decorator, with or without arguments.
 
@@ -489,6 +487,8 @@ def primitive(
         method of Tensors.
     outputs, visible, differentiable, kind, linear
         See :class:`Primitive`.
+    reference : callable, optional
+        The same mathematics as a composition of simple ops, for ops that are written for speed.
 
     Examples
     --------
@@ -510,15 +510,22 @@ def primitive(
         op = Primitive(
             forward, outputs=outputs, visible=visible, differentiable=differentiable, kind=kind, linear=linear
         )
+        op.reference = reference
         for target in functions:
             connect(target, op)
         return op
 
-    if len(targets) == 1 and inspect.isfunction(targets[0]) and not (targets[0].__module__ or "").startswith("numpy"):
+    if len(targets) == 1 and _is_forward(targets[0]):
         functions: tuple[Any, ...] = ()
         return define(targets[0])
     functions = targets
     return define
+
+
+def _is_forward(target: Any) -> bool:
+    """Whether this is a function to make an op of, and not one of NumPy's that is to reach it."""
+    module = getattr(target, "__module__", None) or ""
+    return callable(target) and not isinstance(target, np.ufunc) and module.split(".")[0] != "numpy"
 
 
 def connect(target: Any, op: Primitive) -> None:

@@ -120,6 +120,9 @@ class Tape:
     full : bool
         Keep everything: constants, and ops without a derivative such as comparisons. Readers that draw or replay need
         that. A tape that only differentiates is not full: it keeps no array that no rule reads.
+    static : bool
+        Refuse what needs a value while recording, such as ``if x > 0`` or ``float(x)``: a program that is captured to
+        be run again must not depend on the values of this run.
 
     Examples
     --------
@@ -136,12 +139,13 @@ class Tape:
     %2     sum           %1           float64         x_shape
     """
 
-    __slots__ = ("__weakref__", "ended", "full", "level", "lines", "records", "static")
+    __slots__ = ("__weakref__", "ended", "full", "level", "lines", "plain", "records", "static")
 
     def __init__(self, *, lines: bool = False, full: bool = True, static: bool = False) -> None:
         self.level = next(_levels)
         self.records: list[Any] = []  # tuples with the fields of Node
         self.full = full or lines
+        self.plain = not self.full  # whether ops may take the short way of recording, which keeps no more than this
         self.lines = lines
         self.static = static  # a captured program may not branch on values
         self.ended = False
@@ -184,7 +188,9 @@ class Tape:
                 f"{value.shape}, and only floating-point and complex numbers have derivatives; "
                 f"convert it first, for example with .astype(float)"
             )
-        return self._enter({"role": "input", "name": name}, (), (), value)
+        role = {"role": "input", "name": name}
+        self.records.append((None, role, (), (), current_scope(), value.shape, value.dtype, None, None))
+        return Tensor(value, self, len(self.records) - 1)
 
     def constant(self, value: Any) -> int:
         """Put a value that is not watched on the tape and return its entry. Only full tapes keep constants."""
@@ -195,26 +201,69 @@ class Tape:
         )
         return len(records) - 1
 
-    def output(self, first: int, number: int, value: Any, plan: Plan | None) -> Any:
-        """Enter output `number` (from 1) of the op whose first output is the entry `first`."""
-        plan = plan if value.dtype.kind in "fc" else None  # indices and masks have no derivative
-        self._enter({"role": "output", "number": number}, (first,), (), value, plan)
-        return self.result(value, first + number)
-
-    def result(self, value: Any, entry: int) -> Any:
-        """Return the Tensor of an entry; on a tape that only differentiates, indices and masks stay plain arrays."""
-        return Tensor(value, self, entry) if self.full or value.dtype.kind in "fc" else value
-
-    def _enter(
+    def enter(
         self,
+        op: Primitive,
+        args: tuple[Any, ...],
+        values: tuple[Any, ...],
         params: dict[str, Any],
-        parents: tuple[int, ...],
+        results: tuple[Any, ...],
+    ) -> tuple[Any, ...]:
+        """Record what an op has just computed, and return a Tensor for each result.
+
+        Parameters
+        ----------
+        op : Primitive
+        args, values : tuples
+            The arguments as they came, and what they are one level down.
+        params : dict
+            All static parameters.
+        results : tuple
+            The outputs. Indices and masks stay plain arrays on a tape that only differentiates.
+        """
+        if self.ended:
+            raise self.stale(op.name)
+        parents: list[int | None] = []
+        mask = 0
+        for position, x in enumerate(args):
+            if type(x) is Tensor and x.tape is self:
+                parents.append(x.index)
+                if not self.full or self.nodes[x.index].active:
+                    mask |= 1 << position
+            else:
+                parents.append(self.constant(x) if self.full else None)
+        plan = op.plan(mask, len(args)) if mask and op.differentiable else None
+        if plan is not None and not any(result.dtype.kind in "fc" for result in results):
+            plan = None
+        if plan is None and not self.full:
+            return results
+        saved: tuple[Any, ...] = ()
+        if plan is not None and plan.save is not None:
+            saved = plan.save(values, results if op.outputs else results[0])
+        return self.append(op, params, tuple(parents), saved, results, plan)
+
+    def append(
+        self,
+        op: Primitive,
+        params: dict[str, Any],
+        parents: tuple[int | None, ...],
         saved: tuple[Any, ...],
-        value: Any,
-        plan: Plan | None = None,
-    ) -> Tensor:
-        self.records.append((None, params, parents, saved, current_scope(), value.shape, value.dtype, plan, None))
-        return Tensor(value, self, len(self.records) - 1)
+        results: tuple[Any, ...],
+        plan: Plan | None,
+    ) -> tuple[Any, ...]:
+        """Append the node of an op, and an entry for each further output; return the Tensors."""
+        first, scope = len(self.records), current_scope()
+        head = results[0]
+        line = user_line() if self.lines else None
+        self.records.append((op, params, parents, saved, scope, head.shape, head.dtype, plan, line))
+        for number, value in enumerate(results[1:], start=1):
+            follows = plan if value.dtype.kind in "fc" else None  # indices and masks have no derivative
+            role = {"role": "output", "number": number}
+            self.records.append((None, role, (first,), (), scope, value.shape, value.dtype, follows, None))
+        return tuple(
+            Tensor(value, self, first + number) if self.full or value.dtype.kind in "fc" else value
+            for number, value in enumerate(results)
+        )
 
     def gradient(self, target: Tensor, source: Any, cotangent: Any = None) -> Any:
         """Return the gradient of one entry with respect to others; the tape stays as it is.
@@ -237,6 +286,16 @@ class Tape:
 
         return gradient(self, target, source, cotangent)
 
+    @staticmethod
+    def stale(op: str) -> StaleTensorError:
+        """Return the error for an op on a Tensor of this tape after its end."""
+        return _stale(op)
+
+    def name_of(self, tensor: Tensor) -> str:
+        """Return the name under which an input was watched, or an empty string."""
+        node = self.nodes[tensor.index]
+        return node.name if node.primitive is None else ""
+
     def index_of(self, tensor: Any) -> int:
         """Return the entry's number, after checking that the Tensor is on this tape."""
         if type(tensor) is not Tensor:
@@ -244,10 +303,6 @@ class Tape:
         if tensor.tape is not self:
             raise StaleTensorError("this Tensor is on another tape: ask that tape, or compute it again on this one")
         return tensor.index
-
-    def refuse(self, op: str) -> None:
-        """Raise the error for an op on a Tensor of this tape after its end."""
-        raise _stale(op)
 
     def end(self) -> None:
         """Stop recording. Ops on Tensors of this tape raise from now on; what was recorded stays readable."""

@@ -48,7 +48,8 @@ class Tensor:
     Tensor(3.0, entry 2)
     """
 
-    __slots__ = ("__weakref__", "index", "tape", "value")
+    __slots__ = ("__weakref__", "index", "tangent", "tape", "value")  # the tangent is set in forward mode only
+    tangent: Any
     __hash__ = None  # type: ignore[assignment]  # == compares elements, as with arrays
 
     def __init__(self, value: Any, tape: Tape, index: int) -> None:
@@ -126,6 +127,16 @@ class Tensor:
         dtype = "" if value.dtype == np.float64 else f", dtype={value.dtype}"
         return f"Tensor({text}{dtype}, entry {self.index})"
 
+    def become(self, other: Tensor) -> Tensor:
+        """Stand for another value from now on: what assignment in place means on a tape.
+
+        What was computed from the old value before stays what it was, and so does its entry.
+        """
+        self.value, self.tape, self.index = other.value, other.tape, other.index
+        if hasattr(other, "tangent"):
+            self.tangent = other.tangent
+        return self
+
     # --- taking the value out ---------------------------------------------------------------------------------------
 
     def concrete(self, use: str) -> Any:
@@ -185,13 +196,14 @@ class Tensor:
 
     # --- what Tensors do not do -------------------------------------------------------------------------------------
 
-    def __setitem__(self, index: Any, value: Any) -> None:
-        raise NoGradientRule(
-            "a Tensor cannot be assigned to in place (x[i] = v); use np.where, np.concatenate or np.stack to build the "
-            "new value"
-        )
-
     def __getattr__(self, name: str) -> Any:
+        if name in ("backward", "grad", "requires_grad", "zero_grad"):
+            raise AttributeError(
+                f"'Tensor' object has no attribute '{name}': gradients are returned, not stored; use mg.grad(f)(x), "
+                f"or tape.gradient(y, x)"
+            )
+        if name == "numpy":
+            raise AttributeError("'Tensor' object has no attribute 'numpy'; .value is the plain array")
         if not name.startswith("_") and hasattr(np.ndarray, name):
             raise NoSuchMethod(
                 f"the array method .{name} has no gradient rule; use np. functions that have one, define your own op "

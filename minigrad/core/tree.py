@@ -1,4 +1,4 @@
-"""Containers of arrays: take the leaves out of dicts, lists and tuples, and put others in.
+"""Containers of arrays: take the leaves out of dicts, lists, tuples and dataclasses, and put others in.
 
 >>> leaves, tree = flatten({"W": 1.0, "b": [2.0, 3.0]})
 >>> leaves
@@ -35,7 +35,7 @@ class Tree:
 
 
 def flatten(container: Any) -> tuple[list[Any], Tree]:
-    """Take the leaves out of nested dicts, lists, tuples and named tuples; everything else is a leaf.
+    """Take the leaves out of nested dicts, lists, tuples, named tuples and dataclasses; everything else is a leaf.
 
     Dict entries keep their order. Returns the leaves and the :class:`Tree` that puts them back.
     """
@@ -54,6 +54,10 @@ def _flatten(item: Any, path: str, leaves: list[Any], paths: list[str]) -> Calla
         empty = copy.copy(item)  # keeps what a subclass has beside its entries, such as a defaultdict's factory
         empty.clear()
         return lambda source: _filled(copy.copy(empty), [(key, part(source)) for key, part in entries.items()])
+    if hasattr(kind, "__dataclass_fields__"):
+        names = [name for name, field in kind.__dataclass_fields__.items() if field.init]
+        parts = [_flatten(getattr(item, name), f"{path}.{name}", leaves, paths) for name in names]
+        return lambda source: kind(**{name: part(source) for name, part in zip(names, parts)})
     if isinstance(item, tuple) and hasattr(item, "_fields"):
         parts = [_flatten(getattr(item, name), f"{path}.{name}", leaves, paths) for name in item._fields]
         return lambda source: kind(*[part(source) for part in parts])

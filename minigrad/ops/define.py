@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from ..core.errors import DTypeError, ShapeError
+from ..core.explain import where
 from ..core.numpy_protocol import UFUNCS
 from ..core.primitive import Primitive
 from ..core.tensor import Tensor
@@ -59,3 +61,19 @@ def _install_operator(name: str, op: Primitive) -> None:
     setattr(Tensor, f"__{name}__", method)
     if len(op.args) == 2 and name not in ("lt", "le", "gt", "ge", "eq", "ne"):  # Python reflects comparisons itself
         setattr(Tensor, f"__r{name}__", lambda self, other: bind(other, self))
+        setattr(Tensor, f"__i{name}__", lambda self, other: assign_whole(op, self, other))
+
+
+def assign_whole(op: Primitive, x: Tensor, other: Any) -> Tensor:
+    """Carry out ``x += other``, and its kind for other operators: x stands for the new value from now on.
+
+    As in NumPy the shape and the dtype stay those of x, and other names of the same Tensor see the new value.
+    """
+    new = op.bind(x, other)
+    if new.shape != x.shape:
+        raise ShapeError(f"{where(op.name)} in place: {x.shape} with {np.shape(other)} gives {new.shape}, not {x.shape}")
+    if new.dtype != x.dtype:
+        if not np.can_cast(new.dtype, x.dtype, "same_kind"):
+            raise DTypeError(f"{where(op.name)} in place: a result of {new.dtype} does not fit a Tensor of {x.dtype}")
+        new = new.astype(x.dtype)
+    return x.become(new) if type(new) is Tensor else new

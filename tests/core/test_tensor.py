@@ -145,11 +145,11 @@ def test_matmul_on_either_side():
 # --- in place ---------------------------------------------------------------------------------------------------------
 
 
-def test_augmented_assignment_to_a_tensor_binds_a_new_one():
+def test_augmented_assignment_to_a_tensor_changes_what_it_stands_for():
     def f(x):
         y = x
         y += 1
-        y *= x
+        y *= x  # another name of the same Tensor
         y -= 2
         y /= 2
         y **= 2
@@ -157,9 +157,9 @@ def test_augmented_assignment_to_a_tensor_binds_a_new_one():
 
     x = A.copy()
     gradient, same = mg.grad(f, has_aux=True)(x)
-    np.testing.assert_array_equal(same, A)
+    np.testing.assert_array_equal(same, (((A + 1) ** 2 - 2) / 2) ** 2)
     np.testing.assert_array_equal(x, A)
-    np.testing.assert_allclose(gradient, 2 * ((A + 1) * A - 2) / 2 * (2 * A + 1) / 2)
+    np.testing.assert_allclose(gradient, ((A + 1) ** 2 - 2) * (A + 1))
 
 
 def test_augmented_assignment_of_a_tensor_to_an_array_is_refused():
@@ -173,12 +173,6 @@ def test_augmented_assignment_of_a_tensor_to_an_array_is_refused():
 def test_out_is_refused():
     with pytest.raises(NoGradientRule, match="out="):
         np.add(tensor(), 1.0, out=np.zeros(3))
-
-
-def test_assignment_into_a_tensor_is_refused():
-    x = tensor()
-    with pytest.raises(NoGradientRule, match=r"in place.*np\.where"):
-        x[0] = 1.0
 
 
 def test_assignment_of_a_tensor_into_an_array_is_refused():

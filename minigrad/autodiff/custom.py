@@ -1,0 +1,332 @@
+"""Functions with a derivative of their own: `custom_vjp`, `numerical_vjp`, and `checkpoint`.
+
+All three put a whole function on the tape as one node. What runs inside is not recorded on that tape; the backward pass
+asks the user's rule, finite differences, or the function itself once more.
+"""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from ..core.errors import MinigradWarning, NoGradientRule, OptionError, ShapeError, did_you_mean
+from ..core.numpy_protocol import FALLBACK
+from ..core.primitive import Primitive
+from ..core.tensor import Tensor
+from ..core.tree import Tree, flatten
+from .reverse import vjp
+
+__all__ = ["checkpoint", "custom_vjp", "fallback", "numerical_vjp"]
+
+
+class _Call:
+    """One call of a function: which leaves of its arguments are arrays, and how to put all together again."""
+
+    def __init__(self, function: Callable[..., Any], args: tuple[Any, ...], keywords: dict[str, Any]) -> None:
+        self.function = function
+        leaves, self.tree = flatten((args, keywords))
+        self.places = [i for i, leaf in enumerate(leaves) if isinstance(leaf, (Tensor, np.ndarray, np.generic))]
+        self.arrays = [leaves[i] for i in self.places]
+        # The arrays are dropped here: they come as arguments of the op, and must not be kept alive by the tape.
+        self.rest = [None if i in set(self.places) else leaf for i, leaf in enumerate(leaves)]
+        self.out_tree: Tree | None = None
+        self.count = 0
+        self.residuals: list[Any] = []
+        self.residual_tree: Tree | None = None
+
+    def arguments(self, arrays: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        leaves = list(self.rest)
+        for place, array in zip(self.places, arrays):
+            leaves[place] = array
+        return self.tree.unflatten(leaves)  # type: ignore[no-any-return]
+
+    def run(self, arrays: Any) -> list[Any]:
+        """Call the function and return the leaves of its result."""
+        args, keywords = self.arguments(arrays)
+        leaves, self.out_tree = flatten(self.function(*args, **keywords))
+        self.count = len(leaves)
+        return leaves
+
+    def result(self, outputs: Any) -> Any:
+        return self.out_tree.unflatten(list(outputs)[: self.count])  # type: ignore[union-attr]
+
+    def __repr__(self) -> str:
+        return getattr(self.function, "__name__", repr(self.function))
+
+
+# --- checkpoint -----------------------------------------------------------------------------------------------------
+
+
+def _checkpointed(*arrays: Any, call: _Call) -> tuple[Any, ...]:
+    outputs = call.run(arrays)
+    if any(type(out) is Tensor for out in outputs):
+        raise NoGradientRule(
+            f"checkpoint: {call} uses a Tensor from outside, whose gradient would be lost; pass it as an argument"
+        )
+    return tuple(outputs)
+
+
+_checkpointed_op = Primitive(_checkpointed, name="checkpoint", outputs="many")
+
+
+@_checkpointed_op.vjp_shared
+def _checkpoint_rule(g: Any, arrays: Any, call: _Call, *, wants: tuple[int, ...]) -> tuple[Any, ...]:
+    def run(*chosen: Any) -> list[Any]:
+        full = list(arrays)
+        for i, x in zip(wants, chosen):
+            full[i] = x
+        return call.run(full)
+
+    _, pullback = vjp(run, *[arrays[i] for i in wants])
+    return pullback(list(g))  # type: ignore[no-any-return]
+
+
+def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a function keep its arguments only, and be computed again in the backward pass: less memory for more time.
+
+    Parameters
+    ----------
+    f : callable
+        A pure function of arrays, or containers of arrays. Tensors that it uses must be arguments, not closed over.
+
+    Returns
+    -------
+    callable
+        The same function. What it computes inside is not kept until the backward pass reaches it, which then calls it
+        once more. (Griewank and Walther, "Revolve", 2000; Chen et al., 2016, arXiv:1604.06174.)
+
+    Raises
+    ------
+    NoGradientRule
+        If the function closes over a Tensor.
+
+    Examples
+    --------
+    >>> import numpy as np, minigrad as mg
+    >>> block = mg.checkpoint(lambda x: np.tanh(np.tanh(np.tanh(x))))
+    >>> mg.grad(lambda x: np.sum(block(x)))(np.array([0.0, 1.0])).round(4)
+    array([1.    , 0.1677])
+    """
+
+    @functools.wraps(f)
+    def checkpointed(*args: Any, **keywords: Any) -> Any:
+        call = _Call(f, args, keywords)
+        if not any(type(array) is Tensor for array in call.arrays):
+            return f(*args, **keywords)
+        return call.result(_checkpointed_op.bind(*call.arrays, call=call))
+
+    return checkpointed
+
+
+# --- custom_vjp -----------------------------------------------------------------------------------------------------
+
+
+def _run_custom(*arrays: Any, call: Any) -> tuple[Any, ...]:
+    """Return the result's leaves, and after them the arrays that the backward rule will read."""
+    args, keywords = call.arguments(arrays)
+    out, residuals = call.function(*args, **keywords)
+    leaves, call.out_tree = flatten(out)
+    call.count = len(leaves)
+    kept, call.residual_tree = flatten(residuals)
+    is_array = [isinstance(leaf, (Tensor, np.ndarray, np.generic)) for leaf in kept]
+    call.residuals = [None if yes else leaf for leaf, yes in zip(kept, is_array)]
+    call.residual_places = [i for i, yes in enumerate(is_array) if yes]
+    return (*leaves, *(kept[i] for i in call.residual_places))
+
+
+# Tapes below see the insides of the forward rule, so that what it hands to the backward rule is followed there too and
+# second derivatives are right.
+_custom_op = Primitive(_run_custom, name="custom_vjp", outputs="many", transparent=True)
+_custom_op.takes_none = True
+
+
+@_custom_op.vjp_shared
+def _custom_rule(g: Any, arrays_shape: Any, out: Any, call: Any, *, wants: tuple[int, ...]) -> tuple[Any, ...]:
+    results, kept = out[: call.count], out[call.count :]
+    residuals = list(call.residuals)
+    for place, array in zip(call.residual_places, kept):
+        residuals[place] = array
+    cotangents = [np.zeros(x.shape, x.dtype) if c is None else c for c, x in zip(g, results)]
+    answer = call.backward(call.residual_tree.unflatten(residuals), call.out_tree.unflatten(cotangents))
+    return call.pick(answer, arrays_shape, wants)
+
+
+class CustomVJP:
+    """A function with a backward rule of the user's. Made by :func:`custom_vjp`."""
+
+    def __init__(self, f: Callable[..., Any]) -> None:
+        self.f = f
+        functools.update_wrapper(self, f)
+        self._rules: tuple[Callable[..., Any], Callable[..., Any]] | None = None
+
+    def defvjp(self, forward: Callable[..., Any], backward: Callable[..., Any]) -> None:
+        """Give the rules: ``forward(*args) -> (out, residuals)`` and ``backward(residuals, g) -> cotangents``.
+
+        `backward` returns a tuple with one cotangent per argument (of the argument's container and shapes; None for
+        zero). Written with NumPy functions it may be differentiated again.
+        """
+        self._rules = forward, backward
+
+    def __call__(self, *args: Any, **keywords: Any) -> Any:
+        if self._rules is None:
+            raise NoGradientRule(f"{self.f.__name__}: give its rules with {self.f.__name__}.defvjp(forward, backward)")
+        call: Any = _CustomCall(self._rules[0], args, keywords)
+        if not any(type(array) is Tensor for array in call.arrays):
+            return self.f(*args, **keywords)
+        call.backward, call.name, call.nargs = self._rules[1], self.f.__name__, len(args)
+        return call.result(_custom_op.bind(*call.arrays, call=call))
+
+
+class _CustomCall(_Call):
+    """A call of a function with a rule of its own."""
+
+    backward: Callable[..., Any]
+    name: str
+    nargs: int
+    residual_places: list[int]
+
+    def pick(self, answer: Any, shapes: Any, wants: tuple[int, ...]) -> tuple[Any, ...]:
+        """Return the wanted cotangents out of what the backward rule gave, one per argument."""
+        if not isinstance(answer, (tuple, list)) or len(answer) != self.nargs:
+            raise ShapeError(
+                f"{self.name}: its backward rule must return a tuple with one cotangent per argument ({self.nargs}), "
+                f"and it returned {f'{len(answer)}' if isinstance(answer, (tuple, list)) else type(answer).__name__}"
+            )
+        by_path: dict[str, Any] = {}
+        for number, part in enumerate(answer):
+            leaves, tree = flatten(part)
+            by_path |= {f"[0][{number}]{path}": leaf for path, leaf in zip(tree.paths, leaves)}
+        found = []
+        for i in wants:
+            cotangent = by_path.get(self.tree.paths[self.places[i]])
+            found.append(np.zeros(shapes[i]) if cotangent is None else cotangent)
+        return tuple(found)
+
+
+def custom_vjp(f: Callable[..., Any]) -> CustomVJP:
+    """Give a function a backward rule of your own, for one that has none or where a better one is known. A decorator.
+
+    Parameters
+    ----------
+    f : callable
+        A function of arrays or containers of arrays. It is called with plain arrays only.
+
+    Returns
+    -------
+    CustomVJP
+        Call ``.defvjp(forward, backward)`` on it before it is differentiated: ``forward(*args)`` returns the result and
+        whatever the rule will need; ``backward(residuals, g)`` returns one cotangent per argument.
+
+    Raises
+    ------
+    NoGradientRule
+        If it is called without rules.
+    ShapeError
+        If the backward rule does not return one cotangent per argument.
+
+    Examples
+    --------
+    >>> import numpy as np, minigrad as mg
+    >>> @mg.custom_vjp
+    ... def log1pexp(x):
+    ...     return np.log(1 + np.exp(x))
+    >>> log1pexp.defvjp(lambda x: (log1pexp(x), x), lambda x, g: (g * (1 - 1 / (1 + np.exp(x))),))
+    >>> mg.grad(log1pexp)(0.0)
+    np.float64(0.5)
+    """
+    return CustomVJP(f)
+
+
+# --- numerical_vjp --------------------------------------------------------------------------------------------------
+
+
+def numerical_vjp(f: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a function without rules be differentiated by finite differences: slow, approximate, first order only.
+
+    Each gradient calls `f` twice per element of its arguments. Central differences with a step of ``eps ** (1/3)``
+    relative to the element are right to about ten digits in float64.
+
+    Examples
+    --------
+    >>> import numpy as np, minigrad as mg
+    >>> gamma = mg.numerical_vjp(np.vectorize(__import__("math").gamma))
+    >>> round(float(mg.grad(lambda x: np.sum(gamma(x)))(np.array([3.0]))[0]), 6)
+    1.845569
+    """
+
+    def backward(residuals: Any, g: Any) -> tuple[Any, ...]:
+        args, keywords = residuals
+        outputs, _ = flatten(g)
+        leaves, tree = flatten(args)
+        if any(type(leaf) is Tensor for leaf in [*leaves, *outputs]):
+            raise NoGradientRule(f"{f.__name__}: finite differences give first derivatives in reverse mode only")
+
+        def total(changed: list[Any]) -> float:
+            results, _ = flatten(f(*tree.unflatten(changed), **keywords))
+            return float(sum(np.sum(np.asarray(r) * c) for r, c in zip(results, outputs)))
+
+        return tuple(tree.unflatten([_differences(total, leaves, i) for i in range(len(leaves))]))
+
+    differentiable = custom_vjp(f)
+    differentiable.defvjp(lambda *args, **keywords: (f(*args, **keywords), (args, keywords)), backward)
+    return differentiable
+
+
+def _differences(total: Callable[[list[Any]], float], leaves: list[Any], number: int) -> Any:
+    """Return the slopes of a function along each element of one leaf."""
+    leaf = leaves[number]
+    if not isinstance(leaf, (np.ndarray, np.generic)) or leaf.dtype.kind != "f":
+        return None
+    x = np.array(leaf)
+    slopes = np.zeros(x.shape, x.dtype)
+    for i in np.ndindex(x.shape):
+        step = float(np.finfo(x.dtype).eps) ** (1 / 3) * max(1.0, abs(float(x[i])))
+        ends = []
+        for sign in (1, -1):
+            moved = x.copy()
+            moved[i] += sign * step
+            ends.append((float(moved[i]), total([*leaves[:number], moved, *leaves[number + 1 :]])))
+        (right, high), (left, low) = ends
+        slopes[i] = (high - low) / (right - left)
+    return slopes
+
+
+@contextmanager
+def fallback(kind: str) -> Iterator[None]:
+    """Let NumPy functions without a gradient rule be differentiated another way inside a ``with`` block.
+
+    Parameters
+    ----------
+    kind : str
+        ``"numerical"``: by finite differences (:func:`numerical_vjp`), with a warning that names the function.
+
+    Examples
+    --------
+    >>> import numpy as np, minigrad as mg, warnings
+    >>> with mg.fallback("numerical"), warnings.catch_warnings():
+    ...     warnings.simplefilter("ignore")
+    ...     mg.grad(lambda x: np.linalg.svdvals(np.diag(x)).sum())(np.array([1.0, 2.0])).round(6)
+    array([1., 1.])
+    """
+    if kind != "numerical":
+        raise OptionError(f'fallback: unknown kind "{kind}"{did_you_mean(kind, ["numerical"])} (it is "numerical")')
+    token = FALLBACK.set(_by_differences)
+    try:
+        yield
+    finally:
+        FALLBACK.reset(token)
+
+
+def _by_differences(function: Callable[..., Any], args: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
+    warnings.warn(
+        f"np.{function.__name__} has no gradient rule and is differentiated by finite differences: slow, approximate, "
+        f"and first order only",
+        MinigradWarning,
+        stacklevel=4,
+    )
+    return numerical_vjp(function)(*args, **keywords)
