@@ -28,6 +28,7 @@ from .core.errors import (
     NonFiniteError,
     OptionError,
     ParameterError,
+    SciPyNotFound,
     ShapeError,
     StaleTensorError,
 )
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from .autodiff.custom import checkpoint, custom_vjp, fallback, numerical_vjp
     from .autodiff.forward import jvp
     from .autodiff.higher import elementwise_grad, hessian, hvp, jacobian
+    from .check.coverage import coverage
     from .check.gradients import check_grads
     from .solver import Solver
 
@@ -51,6 +53,7 @@ _ON_FIRST_USE = {
     "Solver": "solver",
     "check_grads": "check.gradients",
     "checkpoint": "autodiff.custom",
+    "coverage": "check.coverage",
     "custom_vjp": "autodiff.custom",
     "data": "data",
     "elementwise_grad": "autodiff.higher",
@@ -83,6 +86,7 @@ __all__ = [
     "OptionError",
     "ParameterError",
     "Primitive",
+    "SciPyNotFound",
     "ShapeError",
     "Solver",
     "StaleTensorError",
@@ -99,6 +103,7 @@ __all__ = [
     "custom_vjp",
     "check_grads",
     "checkpoint",
+    "coverage",
     "data",
     "draw",
     "grad",

@@ -18,7 +18,7 @@ from ..core.errors import MinigradWarning, NoGradientRule, OptionError, ShapeErr
 from ..core.numpy_protocol import FALLBACK
 from ..core.primitive import Primitive
 from ..core.tensor import Tensor
-from ..core.tree import Tree, flatten
+from ..core.tree import Tree, flatten, path_name
 from .reverse import vjp
 
 __all__ = ["checkpoint", "custom_vjp", "fallback", "numerical_vjp"]
@@ -32,7 +32,6 @@ class _Call:
         leaves, self.tree = flatten((args, keywords))
         self.places = [i for i, leaf in enumerate(leaves) if isinstance(leaf, (Tensor, np.ndarray, np.generic))]
         self.arrays = [leaves[i] for i in self.places]
-        # The arrays are dropped here: they come as arguments of the op, and must not be kept alive by the tape.
         self.rest = [None if i in set(self.places) else leaf for i, leaf in enumerate(leaves)]
         self.out_tree: Tree | None = None
         self.count = 0
@@ -42,8 +41,13 @@ class _Call:
     def arguments(self, arrays: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
         leaves = list(self.rest)
         for place, array in zip(self.places, arrays):
-            leaves[place] = array
+            leaves[place] = _read_only(array)  # a write into it would change the caller's own
         return self.tree.unflatten(leaves)  # type: ignore[no-any-return]
+
+    def take_arrays(self) -> list[Any]:
+        """Hand the arrays out and forget them: the tape keeps this object, and must not keep its own Tensors."""
+        arrays, self.arrays = self.arrays, []
+        return arrays
 
     def run(self, arrays: Any) -> list[Any]:
         """Call the function and return the leaves of its result."""
@@ -52,6 +56,8 @@ class _Call:
         self.count = len(leaves)
         return leaves
 
+    first_order = False
+
     def result(self, outputs: Any) -> Any:
         return self.out_tree.unflatten(list(outputs)[: self.count])  # type: ignore[union-attr]
 
@@ -59,11 +65,33 @@ class _Call:
         return getattr(self.function, "__name__", repr(self.function))
 
 
+class Writable:
+    """Marks an array of which a function may have a copy to write into."""
+
+    def __init__(self, array: Any) -> None:
+        self.array = array
+
+
+def _read_only(x: Any) -> Any:
+    if type(x) is Writable:
+        return np.array(x.array)
+    if type(x) is not np.ndarray:
+        return x
+    view = x.view()
+    view.flags.writeable = False
+    return view
+
+
 # --- checkpoint -----------------------------------------------------------------------------------------------------
 
 
 def _checkpointed(*arrays: Any, call: _Call) -> tuple[Any, ...]:
-    outputs = call.run(arrays)
+    try:
+        outputs = call.run(arrays)
+    except ValueError as error:
+        if "read-only" not in str(error):
+            raise
+        outputs = call.run([Writable(x) for x in arrays])  # it assigns to its arguments: let it, on copies
     if any(type(out) is Tensor for out in outputs):
         raise NoGradientRule(
             f"checkpoint: {call} uses a Tensor from outside, whose gradient would be lost; pass it as an argument"
@@ -118,7 +146,7 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
         call = _Call(f, args, keywords)
         if not any(type(array) is Tensor for array in call.arrays):
             return f(*args, **keywords)
-        return call.result(_checkpointed_op.bind(*call.arrays, call=call))
+        return call.result(_checkpointed_op.bind(*call.take_arrays(), call=call))
 
     return checkpointed
 
@@ -129,7 +157,12 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
 def _run_custom(*arrays: Any, call: Any) -> tuple[Any, ...]:
     """Return the result's leaves, and after them the arrays that the backward rule will read."""
     args, keywords = call.arguments(arrays)
-    out, residuals = call.function(*args, **keywords)
+    if call.first_order and any(type(x) is Tensor for x in arrays):
+        raise NoGradientRule(f"{call.name}: finite differences give first derivatives in reverse mode only")
+    pair = call.function(*args, **keywords)
+    if not isinstance(pair, tuple) or len(pair) != 2:
+        raise ShapeError(f"{call.name}: its forward rule must return a pair (out, residuals), and it returned {pair!r}")
+    out, residuals = pair
     leaves, call.out_tree = flatten(out)
     call.count = len(leaves)
     kept, call.residual_tree = flatten(residuals)
@@ -161,7 +194,9 @@ class CustomVJP:
 
     def __init__(self, f: Callable[..., Any]) -> None:
         self.f = f
+        self.__name__ = getattr(f, "__name__", type(f).__name__)
         functools.update_wrapper(self, f)
+        self.first_order = False  # whether the rules hold for plain arrays only
         self._rules: tuple[Callable[..., Any], Callable[..., Any]] | None = None
 
     def defvjp(self, forward: Callable[..., Any], backward: Callable[..., Any]) -> None:
@@ -174,12 +209,24 @@ class CustomVJP:
 
     def __call__(self, *args: Any, **keywords: Any) -> Any:
         if self._rules is None:
-            raise NoGradientRule(f"{self.f.__name__}: give its rules with {self.f.__name__}.defvjp(forward, backward)")
+            raise NoGradientRule(f"{self.__name__}: give its rules with {self.__name__}.defvjp(forward, backward)")
+        if keywords:
+            self._refuse_tensors_by_name(keywords)
         call: Any = _CustomCall(self._rules[0], args, keywords)
         if not any(type(array) is Tensor for array in call.arrays):
             return self.f(*args, **keywords)
-        call.backward, call.name, call.nargs = self._rules[1], self.f.__name__, len(args)
-        return call.result(_custom_op.bind(*call.arrays, call=call))
+        call.backward, call.name, call.nargs = self._rules[1], self.__name__, len(args)
+        call.first_order = self.first_order
+        return call.result(_custom_op.bind(*call.take_arrays(), call=call))
+
+    def _refuse_tensors_by_name(self, keywords: dict[str, Any]) -> None:
+        """Raise for Tensors that came by keyword: the backward rule answers by position, so they would get nothing."""
+        for name, value in keywords.items():
+            if any(type(leaf) is Tensor for leaf in flatten(value)[0]):
+                raise NoGradientRule(
+                    f"{self.__name__}: the Tensor in {name}= would get no gradient, since the backward rule answers "
+                    f"for arguments by position; pass it by position"
+                )
 
 
 class _CustomCall(_Call):
@@ -200,7 +247,19 @@ class _CustomCall(_Call):
         by_path: dict[str, Any] = {}
         for number, part in enumerate(answer):
             leaves, tree = flatten(part)
-            by_path |= {f"[0][{number}]{path}": leaf for path, leaf in zip(tree.paths, leaves)}
+            given = [f"[0][{number}]{path}" for path in tree.paths]
+            own = [
+                path
+                for path in self.tree.paths
+                if path == f"[0][{number}]" or path.startswith(f"[0][{number}][") or path.startswith(f"[0][{number}].")
+            ]
+            if part is not None and sorted(given) != sorted(own):
+                raise ShapeError(
+                    f"{self.name}: its backward rule answered for argument {number} with the entries "
+                    f"{[path_name(path) for path in tree.paths]}, and the argument has "
+                    f"{[path_name(path.removeprefix(f'[0][{number}]')) for path in own]}; they must be the same"
+                )
+            by_path |= dict(zip(given, leaves))
         found = []
         for i in wants:
             cotangent = by_path.get(self.tree.paths[self.places[i]])
@@ -259,27 +318,43 @@ def numerical_vjp(f: Callable[..., Any]) -> Callable[..., Any]:
     1.845569
     """
 
-    def backward(residuals: Any, g: Any) -> tuple[Any, ...]:
-        args, keywords = residuals
+    name = getattr(f, "__name__", type(f).__name__)
+
+    def packed(args: Any, keywords: Any) -> Any:
+        return f(*args, **keywords)
+
+    packed.__name__ = name
+
+    def backward(residuals: Any, g: Any) -> Any:
+        leaves, tree = flatten(residuals)
         outputs, _ = flatten(g)
-        leaves, tree = flatten(args)
         if any(type(leaf) is Tensor for leaf in [*leaves, *outputs]):
-            raise NoGradientRule(f"{f.__name__}: finite differences give first derivatives in reverse mode only")
+            raise NoGradientRule(f"{name}: finite differences give first derivatives only")
 
         def total(changed: list[Any]) -> float:
-            results, _ = flatten(f(*tree.unflatten(changed), **keywords))
-            return float(sum(np.sum(np.asarray(r) * c) for r, c in zip(results, outputs)))
+            results, _ = flatten(packed(*tree.unflatten(changed)))
+            if any(np.asarray(result).dtype.kind == "c" for result in results):
+                raise NoGradientRule(f"{name}: finite differences are taken of real results, and a complex one came")
+            return float(sum(np.sum(np.asarray(result) * c) for result, c in zip(results, outputs)))
 
-        return tuple(tree.unflatten([_differences(total, leaves, i) for i in range(len(leaves))]))
+        return tree.unflatten([_differences(total, leaves, i) for i in range(len(leaves))])
 
-    differentiable = custom_vjp(f)
-    differentiable.defvjp(lambda *args, **keywords: (f(*args, **keywords), (args, keywords)), backward)
+    op = custom_vjp(packed)
+    op.first_order = True
+    op.defvjp(lambda args, keywords: (packed(args, keywords), (args, keywords)), backward)
+
+    @functools.wraps(f)
+    def differentiable(*args: Any, **keywords: Any) -> Any:
+        return op(args, keywords)  # packed, so that keyword arguments have a position too
+
     return differentiable
 
 
 def _differences(total: Callable[[list[Any]], float], leaves: list[Any], number: int) -> Any:
     """Return the slopes of a function along each element of one leaf."""
     leaf = leaves[number]
+    if isinstance(leaf, (np.ndarray, np.generic)) and leaf.dtype.kind == "c":
+        raise NoGradientRule("finite differences are taken along real arguments only, and a complex one came")
     if not isinstance(leaf, (np.ndarray, np.generic)) or leaf.dtype.kind != "f":
         return None
     x = np.array(leaf)

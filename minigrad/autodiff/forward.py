@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from ..core.errors import DTypeError, ShapeError
+from ..core.errors import DTypeError, NoGradientRule, ShapeError
 from ..core.primitive import UNWANTED, Primitive
 from ..core.tape import Tape
 from ..core.tensor import Tensor
 from ..core.tree import flatten, map_leaves, path_name
-from .reverse import fit, split_aux, vjp
+from .reverse import check_outputs, fit, own, split_aux, vjp
 
 __all__ = ["ForwardTape", "jvp"]
 
@@ -63,7 +63,9 @@ class ForwardTape(Tape):
             return results
         found = push(op, values, params, results, tangents)
         return tuple(
-            value if tangent is None or value.dtype.kind not in "fc" else self.dual(value, _like(tangent, value))
+            value
+            if tangent is None or value.dtype.kind not in "fc"
+            else self.dual(value, tangent if type(tangent) is NoTangent else _like(tangent, value))
             for value, tangent in zip(results, found)
         )
 
@@ -124,7 +126,7 @@ def _by_reference(
         return list(out) if isinstance(out, tuple) else [out]
 
     _, found = jvp(run, [values[i] for i in positions], [tangents[i] for i in positions])
-    return (*found, *(None,) * (len(results) - len(found)))  # by-products that only the backward kernel reads
+    return (*found, *(NoTangent(op.name),) * (len(results) - len(found)))
 
 
 def _by_transposition(
@@ -154,6 +156,21 @@ def _by_transposition(
     return tuple(by_number.get(number) for number in range(len(results)))
 
 
+class NoTangent:
+    """The tangent of a by-product that only a backward kernel reads. Whoever else uses it gets an error, not a zero."""
+
+    __slots__ = ("op",)
+
+    def __init__(self, op: str) -> None:
+        self.op = op
+
+    def __getattr__(self, name: str) -> Any:
+        raise NoGradientRule(
+            f"{self.op}: the derivative of a by-product is asked for, which only its backward kernel reads; compute it "
+            f"with other functions, or take mg.stop_gradient of it"
+        )
+
+
 def _zero(value: Any) -> Any:
     return np.zeros(np.shape(value), value.dtype) if hasattr(value, "dtype") else 0.0
 
@@ -173,7 +190,9 @@ def _like(tangent: Any, value: Any) -> Any:
         if tangent.dtype.kind == "c" and value.dtype.kind == "f":
             tangent = np.real(tangent)
         tangent = tangent.astype(value.dtype)
-    return tangent if tangent.shape == value.shape else np.broadcast_to(tangent, value.shape)
+    if tangent.shape != value.shape:
+        tangent = np.broadcast_to(tangent, value.shape)
+    return tangent[()] if isinstance(value, np.generic) and type(tangent) is np.ndarray else tangent
 
 
 def jvp(f: Callable[..., Any], primals: Any, tangents: Any, *, has_aux: bool = False) -> Any:
@@ -215,14 +234,18 @@ def jvp(f: Callable[..., Any], primals: Any, tangents: Any, *, has_aux: bool = F
     >>> tangent
     array([4., 2.])
     """
+    if not isinstance(primals, (tuple, list)) or not isinstance(tangents, (tuple, list)):
+        raise DTypeError("jvp takes the arguments and their tangents as tuples: mg.jvp(f, (x,), (v,))")
     primals, tangents = tuple(primals), tuple(tangents)
     leaves, tree = flatten(primals)
     directions, direction_tree = flatten(tangents)
-    if direction_tree.paths != tree.paths:
+    if sorted(direction_tree.paths) != sorted(tree.paths):
         raise ShapeError(
             f"jvp: the primals have the entries {list(tree.paths)}, and the tangents have "
             f"{list(direction_tree.paths)}; they must be the same"
         )
+    by_path = dict(zip(direction_tree.paths, directions))  # entries of a dict may come in another order
+    directions = [by_path[path] for path in tree.paths]
     tape = ForwardTape()
     duals = [
         _watch(tape, leaf, direction, path_name(path)) for leaf, direction, path in zip(leaves, directions, tree.paths)
@@ -239,9 +262,10 @@ def jvp(f: Callable[..., Any], primals: Any, tangents: Any, *, has_aux: bool = F
     def tangent(x: Any) -> Any:
         return x.tangent if type(x) is Tensor and x.tape is tape else np.zeros_like(x)
 
-    if out is None:
-        raise DTypeError(f"{getattr(f, '__name__', f)} returned None; is a `return` missing?")
-    pair = map_leaves(value, out), map_leaves(tangent, out)
+    check_outputs(flatten(out)[0], f)
+    outputs, out_tree = flatten(out)
+    found = own([tangent(y) for y in outputs], [*leaves, *directions])
+    pair = map_leaves(value, out), out_tree.unflatten(found)
     return (*pair, map_leaves(value, aux)) if has_aux else pair
 
 
@@ -251,4 +275,6 @@ def _watch(tape: ForwardTape, leaf: Any, direction: Any, name: str) -> Tensor:
         direction = np.asarray(direction, value.dtype)
     if direction.shape != value.shape:
         raise ShapeError(f"jvp: primal {name} has shape {value.shape}, and its tangent {direction.shape}")
+    if direction.dtype.kind == "c" and value.dtype.kind != "c":
+        raise DTypeError(f"jvp: primal {name} is real ({value.dtype}), and its tangent came as {direction.dtype}")
     return tape.dual(value, _like(direction, value))

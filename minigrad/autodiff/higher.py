@@ -11,7 +11,7 @@ import numpy as np
 from ..core.errors import OptionError, ShapeError, did_you_mean
 from ..core.tree import flatten
 from .forward import jvp
-from .reverse import argument_numbers, grad, vjp
+from .reverse import argument_numbers, argument_position, grad, vjp
 
 __all__ = ["elementwise_grad", "hessian", "hvp", "jacobian"]
 
@@ -55,25 +55,40 @@ def jacobian(f: Callable[..., Any], argnums: int | Sequence[int] = 0, *, mode: s
 
     @functools.wraps(f)
     def jacobian_of(*args: Any, **keywords: Any) -> Any:
+        positions = [argument_position(number, len(args), getattr(f, "__name__", "f")) for number in numbers]
+
+        if len(set(positions)) < len(positions):
+            raise ValueError(f"argnums={argnums!r} names an argument twice")
+
+        @functools.wraps(f)
         def run(*chosen: Any) -> Any:
             full = list(args)
-            for number, argument in zip(numbers, chosen):
-                full[number] = argument
+            for position, argument in zip(positions, chosen):
+                full[position] = argument
             return f(*full, **keywords)
 
-        primals = tuple(args[number] for number in numbers)
+        primals = tuple(args[position] for position in positions)
         inputs, input_tree = flatten(primals)
         out, pullback = vjp(run, *primals)
         outputs, output_tree = flatten(out)
         fewer_inputs = sum(map(np.size, inputs)) < sum(map(np.size, outputs))
+        # A pullback to a real argument gives the real part; the imaginary one comes from a cotangent of 1j.
+        to_complex = any(_kind(y) == "c" for y in outputs) and any(_kind(x) != "c" for x in inputs)
         if mode == "forward" or (mode == "auto" and fewer_inputs):
             columns = [
                 jvp(run, primals, input_tree.unflatten(direction))[1] for direction in _basis(inputs)
             ]  # one tangent of the whole result per element of the inputs
             blocks = _from_columns([flatten(column)[0] for column in columns], inputs, outputs)
         else:
-            rows = [pullback(output_tree.unflatten(direction)) for direction in _basis(outputs)]
-            blocks = _from_rows([flatten(row)[0] for row in rows], inputs, outputs)
+            rows = [flatten(pullback(output_tree.unflatten(direction)))[0] for direction in _basis(outputs)]
+            if to_complex:
+                turned = [[1j * d if _kind(d) == "c" else 0 * d for d in direction] for direction in _basis(outputs)]
+                parts = [flatten(pullback(output_tree.unflatten(direction)))[0] for direction in turned]
+                rows = [
+                    [a if _kind(x) == "c" else a - 1j * b for a, b, x in zip(row, part, inputs)]
+                    for row, part in zip(rows, parts)
+                ]
+            blocks = _from_rows(rows, inputs, outputs)
         found = []
         for row in blocks:
             per_argument = input_tree.unflatten(row)
@@ -140,18 +155,25 @@ def elementwise_grad(f: Callable[..., Any], argnum: int = 0) -> Callable[..., An
 
     @functools.wraps(f)
     def derivative(*args: Any, **keywords: Any) -> Any:
-        def run(x: Any) -> Any:
-            return f(*args[:argnum], x, *args[argnum + 1 :], **keywords)
+        position = argument_position(argnum, len(args), getattr(f, "__name__", "f"))
+        point = np.asarray(args[position]) if isinstance(args[position], (list, tuple)) else args[position]
 
-        out, pullback = vjp(run, args[argnum])
-        if np.shape(out) != np.shape(args[argnum]):
+        def run(x: Any) -> Any:
+            return f(*args[:position], x, *args[position + 1 :], **keywords)
+
+        out, pullback = vjp(run, point)
+        if np.shape(out) != np.shape(point):
             raise ShapeError(
                 f"elementwise_grad: {getattr(f, '__name__', f)} made {np.shape(out)} of an argument of shape "
-                f"{np.shape(args[argnum])}, so it is not elementwise; use mg.jacobian, or mg.vjp"
+                f"{np.shape(point)}, so it is not elementwise; use mg.jacobian, or mg.vjp"
             )
         return pullback(np.ones_like(out))[0]
 
     return derivative
+
+
+def _kind(x: Any) -> str:
+    return x.dtype.kind if hasattr(x, "dtype") else "f"
 
 
 def _basis(leaves: Sequence[Any]) -> list[list[Any]]:
@@ -175,7 +197,7 @@ def _from_rows(rows: list[list[Any]], inputs: Sequence[Any], outputs: Sequence[A
             [
                 np.reshape(np.stack([row[j] for row in rows[start:stop]]), np.shape(out) + np.shape(x))
                 if stop > start
-                else np.zeros(np.shape(out) + np.shape(x))
+                else np.zeros(np.shape(out) + np.shape(x), getattr(x, "dtype", float))
                 for j, x in enumerate(inputs)
             ]
         )
@@ -192,7 +214,8 @@ def _from_columns(columns: list[list[Any]], inputs: Sequence[Any], outputs: Sequ
             stop = start + np.size(x)
             part = [column[i] for column in columns[start:stop]]
             shape = np.shape(out) + np.shape(x)
-            row.append(np.reshape(np.stack(part, axis=-1), shape) if part else np.zeros(shape))
+            empty = np.zeros(shape, getattr(out, "dtype", float))
+            row.append(np.reshape(np.stack(part, axis=-1), shape) if part else empty)
             start = stop
         blocks.append(row)
     return blocks

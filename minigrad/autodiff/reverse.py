@@ -87,6 +87,9 @@ def backward(records: list[Any], seeds: dict[int, Any], sources: Sequence[int], 
                         except AttributeError:
                             fits = False
                         if not fits:
+                            if type(cotangent) is Part:
+                                _add_part(cotangent, parent, shape, dtype, cotangents, owned)
+                                continue
                             cotangent = fit(cotangent, shape, dtype, op)
                     before = cotangents[parent]
                     if before is None:
@@ -104,6 +107,41 @@ def backward(records: list[Any], seeds: dict[int, Any], sources: Sequence[int], 
             else:
                 records.pop()
     return [kept[s] if s in kept else cotangents[s] if s < last else None for s in sources]
+
+
+class Part:
+    """A cotangent that is zero but for a part: what indexing gives back.
+
+    A rule may return one where all is plain arrays. The walk adds the part into an array that it owns: a loop over the
+    rows of an array would otherwise make an array of its full size for every row.
+
+    Parameters
+    ----------
+    add_to : callable
+        Adds the part to an array of the argument's shape, in place.
+    """
+
+    __slots__ = ("add_to",)
+
+    def __init__(self, add_to: Callable[[Any], None]) -> None:
+        self.add_to = add_to
+
+
+def _add_part(
+    part: Part, parent: int, shape: tuple[int, ...], dtype: Any, cotangents: list[Any], owned: bytearray
+) -> None:
+    total = cotangents[parent]
+    if type(total) is Tensor:
+        alone = np.zeros(shape, dtype)
+        part.add_to(alone)
+        cotangents[parent] = total + alone
+        return
+    if total is None:
+        total = np.zeros(shape, dtype)
+    elif not (owned[parent] and type(total) is np.ndarray):
+        total = np.array(total)
+    part.add_to(total)
+    cotangents[parent], owned[parent] = total, 1
 
 
 def _is_part_of(cotangent: Any, saved: tuple[Any, ...]) -> bool:
@@ -290,7 +328,7 @@ def vjp(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
     recording = Recording(lambda args: f(*args), primals, _argument_names(range(len(primals)), primals))
     result, aux = split_aux(recording.out, f) if has_aux else (recording.out, None)
     outputs, out_tree = flatten(result)
-    _check_outputs(outputs, f)
+    check_outputs(outputs, f)
     values = [recording.value(out) for out in outputs]
 
     def pullback(cotangent: Any) -> tuple[Any, ...]:
@@ -353,7 +391,7 @@ def value_and_grad(
 
     @functools.wraps(f)
     def value_and_gradient(*args: Any, **keywords: Any) -> Any:
-        positions = [_position(number, len(args), name) for number in numbers]
+        positions = [argument_position(number, len(args), name) for number in numbers]
         if len(set(positions)) < len(positions):
             raise ValueError(f"argnums={argnums!r} names an argument of {name} twice")
         chosen = tuple(args[position] for position in positions)
@@ -451,7 +489,7 @@ def argument_numbers(argnums: Any) -> tuple[tuple[int, ...], bool]:
     return numbers, False
 
 
-def _position(number: int, count: int, name: str) -> int:
+def argument_position(number: int, count: int, name: str) -> int:
     if not -count <= number < count:
         raise OptionError(
             f"argnums={number}, and {name} was called with {count} positional arguments; pass the arguments to "
@@ -478,7 +516,7 @@ def split_aux(result: Any, f: Callable[..., Any]) -> tuple[Any, Any]:
     return result
 
 
-def _check_outputs(outputs: list[Any], f: Callable[..., Any]) -> None:
+def check_outputs(outputs: list[Any], f: Callable[..., Any]) -> None:
     for out in outputs:
         if not hasattr(out, "shape") and not isinstance(out, (int, float, complex)):
             raise DTypeError(

@@ -23,6 +23,7 @@ __all__ = [
     "NonFiniteError",
     "OptionError",
     "ParameterError",
+    "SciPyNotFound",
     "ShapeError",
     "StaleTensorError",
     "did_you_mean",
@@ -81,6 +82,10 @@ class GradientError(MinigradError, AssertionError):
 
 class GraphvizNotFound(MinigradError, RuntimeError):
     """Graphviz is needed to draw this file, and it is not installed."""
+
+
+class SciPyNotFound(MinigradError, ImportError):
+    """SciPy is needed for this function, and it is not installed."""
 
 
 class GraphvizFailed(MinigradError, RuntimeError):

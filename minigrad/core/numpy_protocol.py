@@ -15,13 +15,16 @@ import numpy as np
 
 from .errors import NoGradientRule
 
-__all__ = ["FUNCTIONS", "INSTEAD", "UFUNCS", "UFUNC_METHODS", "implements", "refuse"]
+__all__ = ["FUNCTIONS", "INSTEAD", "UFUNCS", "UFUNC_FINDERS", "UFUNC_METHODS", "implements", "refuse"]
 
 FALLBACK: ContextVar[Callable[..., Any] | None] = ContextVar("minigrad_fallback", default=None)
 """What to call, with (function, args, keywords), for NumPy functions without a rule; they raise when it is None."""
 
 UFUNCS: dict[np.ufunc, Callable[..., Any]] = {}
 """ufunc -> the op behind ``ufunc(...)``."""
+
+UFUNC_FINDERS: list[Callable[[np.ufunc], Callable[..., Any] | None]] = []
+"""What is asked, in turn, for the op of a ufunc that is not in the table: for ufuncs of libraries not yet imported."""
 
 UFUNC_METHODS: dict[tuple[np.ufunc, str], Callable[..., Any]] = {}
 """(ufunc, "reduce" | "outer" | ...) -> the function behind ``ufunc.reduce(...)``."""
@@ -31,6 +34,22 @@ FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {}
 
 INSTEAD: dict[Any, str] = {}
 """NumPy function -> what to use instead, for those that are often met and have no rule."""
+
+
+_rest: list[Callable[[], None]] = []
+
+
+def when_unknown(load: Callable[[], None]) -> None:
+    """Call `load` once, before a function is said to be unknown: it may enter further ones into the tables."""
+    _rest.append(load)
+
+
+def load_rest() -> bool:
+    """Load what has been put off; return whether there was anything."""
+    waiting = bool(_rest)
+    while _rest:
+        _rest.pop()()
+    return waiting
 
 
 def implements(*functions: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -76,6 +95,7 @@ def adapt(
                 raise TypeError(f"np.{function.__name__} has no argument {name!r}; it takes {', '.join(names)}")
         return op(*args, **{name: value for name, value in keywords.items() if value is not defaults.get(name, ...)})
 
+    call.op = op  # type: ignore[attr-defined]  # for the table of what is covered
     call.__name__ = call.__qualname__ = function.__name__
     call.__doc__ = function.__doc__
     return call
@@ -96,41 +116,78 @@ def no_rule(function: Any) -> NoGradientRule:
     module = getattr(function, "__module__", None) or "numpy"
     name = f"{module.replace('numpy', 'np', 1)}.{getattr(function, '__name__', function)}"
     instead = INSTEAD.get(function) or (
-        "write it with functions that have one, define your own op with mg.primitive, or take the value out with "
-        "mg.stop_gradient(x) if no gradient should flow"
+        "write it with functions that have one, define your own op with mg.primitive, or give it the plain .value if "
+        "no gradient should flow"
     )
     return NoGradientRule(f"{name} has no gradient rule; {instead}")
 
 
 def call_ufunc(ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
     """Take the place of a ufunc call with keywords, or of one of its methods."""
+    name = f"np.{ufunc.__name__}"
     if method != "__call__":
         function = UFUNC_METHODS.get((ufunc, method))
+        if function is None and load_rest():
+            function = UFUNC_METHODS.get((ufunc, method))
         if function is None:
-            raise NoGradientRule(f"np.{ufunc.__name__}.{method} has no gradient rule; write it with other functions")
+            raise NoGradientRule(f"{name}.{method} has no gradient rule; write it with other functions")
+        if all(out is None for out in keywords.get("out", ())):
+            keywords.pop("out", None)
         return function(*inputs, **keywords)
-    op = UFUNCS.get(ufunc)
+    if ufunc not in UFUNCS:
+        load_rest()
+    op = UFUNCS.get(ufunc) or next(filter(None, (find(ufunc) for find in UFUNC_FINDERS)), None)
     if op is None:
-        raise no_rule(ufunc)
-    if keywords.pop("out", None) is not None:
+        other_way = FALLBACK.get()
+        if other_way is None:
+            raise no_rule(ufunc)
+        return other_way(ufunc, inputs, keywords)
+    if any(out is not None for out in keywords.pop("out", ())):
         raise NoGradientRule(
-            f"np.{ufunc.__name__} cannot write a Tensor into an array in place (out=, or an augmented assignment such "
-            f"as a *= t), because the gradient would be lost; write a = a * t instead"
+            f"{name} cannot write a Tensor into an array in place (out=, or an augmented assignment such as a *= t), "
+            f"because the gradient would be lost; write a = a * t instead"
         )
-    if keywords.get("where", True) is not True:
-        raise refuse(f"np.{ufunc.__name__}", "where")
-    keywords.pop("where", None)
+    if keywords.pop("where", True) is not True:
+        raise NoGradientRule(
+            f"{name} on a Tensor does not take where=: what it leaves out would be undefined; use "
+            f"np.where(mask, {name}(x), other)"
+        )
     dtype = keywords.pop("dtype", None)
-    for name in keywords:
-        raise refuse(f"np.{ufunc.__name__}", name)
     if dtype is not None:
-        inputs = tuple(x.astype(dtype) if hasattr(x, "astype") else np.asarray(x, dtype) for x in inputs)
+        inputs = _cast(ufunc, inputs, np.dtype(dtype))
+    for keyword in [key for key, default in _UFUNC_DEFAULTS.items() if keywords.get(key) == default]:
+        del keywords[keyword]
+    if ufunc.signature is not None and "axis" in keywords:
+        axis = keywords.pop("axis")
+        inputs = tuple(np.moveaxis(x, axis, -1) for x in inputs)
+    for keyword in keywords:
+        raise refuse(name, keyword)
     return op(*inputs)
+
+
+_UFUNC_DEFAULTS = {"casting": "same_kind", "order": "K", "subok": True}
+
+
+def _cast(ufunc: np.ufunc, inputs: tuple[Any, ...], dtype: np.dtype[Any]) -> tuple[Any, ...]:
+    """Convert the inputs of a ufunc as ``dtype=`` asks: to those of its loop that computes in that dtype."""
+    loops = (loop.split("->") for loop in ufunc.types)
+    kinds = next((given for given, results in loops if set(results) == {dtype.char}), None)
+    if kinds is None:  # comparisons and the like, which give no numbers of that dtype
+        raise refuse(f"np.{ufunc.__name__}", "dtype")
+    cast = []
+    for x, kind in zip(inputs, kinds):
+        x = x if hasattr(x, "astype") else np.asarray(x, None if np.ndim(x) else kind)
+        if not np.can_cast(x.dtype, kind, "same_kind"):
+            raise TypeError(f"np.{ufunc.__name__} cannot cast an input from {x.dtype} to {np.dtype(kind)} (dtype=)")
+        cast.append(x.astype(kind))
+    return tuple(cast)
 
 
 def call_function(function: Callable[..., Any], args: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
     """Take the place of a NumPy function that is not a ufunc."""
     replacement = FUNCTIONS.get(function)
+    if replacement is None and load_rest():
+        replacement = FUNCTIONS.get(function)
     if replacement is None:
         other_way = FALLBACK.get()
         if other_way is None:

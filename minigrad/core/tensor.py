@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .errors import BranchError, NoGradientRule
-from .numpy_protocol import UFUNCS, call_function, call_ufunc
+from .numpy_protocol import UFUNCS, call_function, call_ufunc, load_rest
 
 if TYPE_CHECKING:
     from .tape import Tape
@@ -73,7 +73,8 @@ class Tensor:
         raise NoGradientRule(
             f"a Tensor of shape {self.shape} would be turned into a plain array, and its gradient would be lost "
             f"(np.array, np.asarray, an assignment into an array, or a function that is not NumPy's); use np.stack or "
-            f"np.concatenate to join Tensors, or take the value out with mg.stop_gradient(x)"
+            f"np.concatenate to join Tensors, mg.ops.NAME for what SciPy writes in Python (softmax, log_softmax, "
+            f"logsumexp), or .value where no gradient should flow"
         )
 
     # --- what an array tells of itself ------------------------------------------------------------------------------
@@ -205,6 +206,8 @@ class Tensor:
         if name == "numpy":
             raise AttributeError("'Tensor' object has no attribute 'numpy'; .value is the plain array")
         if not name.startswith("_") and hasattr(np.ndarray, name):
+            if load_rest() and hasattr(type(self), name):
+                return getattr(self, name)
             raise NoSuchMethod(
                 f"the array method .{name} has no gradient rule; use np. functions that have one, define your own op "
                 f"with mg.primitive, or take the value out with mg.stop_gradient(x)"

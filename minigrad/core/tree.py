@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -55,7 +56,7 @@ def _flatten(item: Any, path: str, leaves: list[Any], paths: list[str]) -> Calla
         empty.clear()
         return lambda source: _filled(copy.copy(empty), [(key, part(source)) for key, part in entries.items()])
     if hasattr(kind, "__dataclass_fields__"):
-        names = [name for name, field in kind.__dataclass_fields__.items() if field.init]
+        names = [field.name for field in dataclasses.fields(item) if field.init]
         parts = [_flatten(getattr(item, name), f"{path}.{name}", leaves, paths) for name in names]
         return lambda source: kind(**{name: part(source) for name, part in zip(names, parts)})
     if isinstance(item, tuple) and hasattr(item, "_fields"):

@@ -1,57 +1,79 @@
 """The ops: everything that has a derivative rule. ``mg.ops.NAME`` is the op of that name.
 
-``REGISTRY`` lists the primitives; some names here (``std``, ``dot``, ``tensordot``, ``outer``) are compositions.
+``REGISTRY`` lists the primitives; other names here (``std``, ``vstack``, ``dot``) are compositions of them.
+
+The modules that every network needs are loaded with the package. The rest (decompositions, transforms, sorting, special
+functions ...) are loaded when a function of theirs, or a name that is not here yet, is first asked for.
 """
 
 from __future__ import annotations
 
-from ..core.primitive import REGISTRY, Primitive
-from . import (
-    affine,
-    decomposition,
-    elementwise,
-    fft,
-    index,
-    linalg,
-    loss,
-    norm,
-    order,
-    reduce,
-    select,
-    sequence,
-    shape,
-    special,
-    ufunc_methods,
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from ..core import numpy_protocol
+from ..core.primitive import REGISTRY as _registry
+from ..core.primitive import Primitive
+
+_FIRST = ("elementwise", "reduce", "shape", "index", "assign", "linalg", "affine", "norm", "loss")
+_LATER = (
+    "special",
+    "ufunc_methods",
+    "order",
+    "sequence",
+    "select",
+    "ranges",
+    "decomposition",
+    "fft",
+    "refused",
 )
 
-__all__ = ["REGISTRY"]
+__all__: list[str] = ["REGISTRY"]
 
-_MODULES = (
-    elementwise,
-    special,
-    reduce,
-    ufunc_methods,
-    order,
-    sequence,
-    shape,
-    index,
-    select,
-    linalg,
-    decomposition,
-    fft,
-    affine,
-    norm,
-    loss,
-)
 
-for _module in _MODULES:
-    for _name in getattr(_module, "__all__", ()):  # compositions, which are functions and no primitives
-        globals()[_name] = getattr(_module, _name)
-        __all__.append(_name)
-    for _name, _op in list(vars(_module).items()):
-        if isinstance(_op, Primitive) and not _name.startswith("_"):
-            REGISTRY[_op.name] = _op
-            _op.__module__ = __name__  # where it is found by its name, as pickle and help() do
-            globals()[_op.name] = _op
-            if _op.name not in __all__:
-                __all__.append(_op.name)
+def _enter(module: ModuleType) -> None:
+    """Put a module's primitives into the registry, and them and its compositions among the names here."""
+    for name in getattr(module, "__all__", ()):
+        globals()[name] = getattr(module, name)
+        __all__.append(name)
+    for name, op in list(vars(module).items()):
+        if isinstance(op, Primitive) and not name.startswith("_"):
+            _registry[op.name] = op
+            op.__module__ = __name__  # where it is found by its name, as pickle and help() do
+            globals()[op.name] = op
+            if op.name not in __all__:
+                __all__.append(op.name)
+
+
+def _load_rest() -> None:
+    for name in _LATER:
+        _enter(import_module(f".{name}", __name__))
+    # Whatever else NumPy's functions reach is here under NumPy's names, also where a module has that name (norm, shape).
+    for space in (np, np.linalg, np.fft):
+        for name, target in vars(space).items():
+            found: Any = _registry.get(target.__name__) if isinstance(target, np.ufunc) else None
+            if callable(target) and not isinstance(target, type):
+                found = found or numpy_protocol.FUNCTIONS.get(target)
+            if found is not None and (name not in globals() or isinstance(globals()[name], ModuleType)):
+                globals()[name] = found
+                __all__.append(name)
+    globals()["REGISTRY"] = _registry
+
+
+for _name in _FIRST:
+    _enter(import_module(f".{_name}", __name__))
+numpy_protocol.when_unknown(_load_rest)
+
+
+def __getattr__(name: str) -> Any:
+    if not name.startswith("__") and numpy_protocol.load_rest() and name in globals():
+        return globals()[name]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    numpy_protocol.load_rest()
+    return sorted(__all__)

@@ -14,7 +14,7 @@ from ..core.numpy_protocol import UFUNCS
 from ..core.primitive import Primitive
 from ..core.tensor import Tensor
 
-__all__ = ["ufunc"]
+__all__ = ["as_array", "ufunc"]
 
 
 def ufunc(
@@ -71,9 +71,22 @@ def assign_whole(op: Primitive, x: Tensor, other: Any) -> Tensor:
     """
     new = op.bind(x, other)
     if new.shape != x.shape:
-        raise ShapeError(f"{where(op.name)} in place: {x.shape} with {np.shape(other)} gives {new.shape}, not {x.shape}")
+        raise ShapeError(
+            f"{where(op.name)} in place: {x.shape} with {np.shape(other)} gives {new.shape}, not {x.shape}"
+        )
     if new.dtype != x.dtype:
         if not np.can_cast(new.dtype, x.dtype, "same_kind"):
             raise DTypeError(f"{where(op.name)} in place: a result of {new.dtype} does not fit a Tensor of {x.dtype}")
         new = new.astype(x.dtype)
     return x.become(new) if type(new) is Tensor else new
+
+
+def as_array(x: Any) -> Any:
+    """Return an array or Tensor for what NumPy takes as one: numbers, and nested lists of numbers and Tensors."""
+    if isinstance(x, (list, tuple)) and _holds_tensors(x):
+        return np.stack([as_array(part) for part in x])
+    return x if hasattr(x, "dtype") else np.asarray(x)
+
+
+def _holds_tensors(x: Any) -> bool:
+    return type(x) is Tensor or (isinstance(x, (list, tuple)) and True in map(_holds_tensors, x))

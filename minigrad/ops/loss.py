@@ -138,5 +138,6 @@ def check_labels(name: str, scores: Any, y: Any) -> None:
     if y.min() < 0 or y.max() >= classes:
         i = int(np.flatnonzero((y < 0) | (y >= classes))[0])
         raise DataError(
-            f"{where(name)}: label y[{i}] is {y[i]}, and scores {scores.shape} have the classes 0 to {classes - 1}"
+            f"{where(name)}: label y[{i}] is {y[i]}, and scores {scores.shape} have the classes 0 to {classes - 1}; "
+            f"count labels from 0, or give the model more classes"
         )

@@ -240,20 +240,24 @@ def test_pickling_and_copying(use):
 
 def test_attributes_that_are_not_there():
     x = tensor()
-    for name in ("fill", "sort", "nonsense", "_private", "grad", "backward", "__array_interface__", "itemset"):
+    for name in ("fill", "byteswap", "nonsense", "_private", "grad", "backward", "__array_interface__", "itemset"):
         assert not hasattr(x, name)
     with pytest.raises(AttributeError, match="has no attribute 'grad'"):
         _ = x.grad
-    with pytest.raises(NoGradientRule, match=r"\.sort has no gradient rule"):
-        x.sort()
+    with pytest.raises(NoGradientRule, match=r"\.fill has no gradient rule"):
+        x.fill(0)
     with pytest.raises(AttributeError):
         x.note = 1
 
 
 def test_numpy_functions_without_a_rule_name_themselves_and_a_way_out():
-    for call, name in ((lambda x: np.linalg.eig(x), "np.linalg.eig"), (lambda x: np.unwrap(x), "np.unwrap")):
-        with pytest.raises(NoGradientRule, match=name.replace(".", r"\.") + " has no gradient rule; .*stop_gradient"):
-            call(tensor(np.eye(2)))
+    for call, text in (
+        (lambda x: np.roots(x), r"np\.roots has no gradient rule; .*eigvals"),
+        (lambda x: np.histogram(x), r"np\.histogram has no gradient rule; .*count"),
+        (lambda x: np.packbits(x), r"np\.packbits has no gradient rule; .*\.value"),
+    ):
+        with pytest.raises(NoGradientRule, match=text):
+            call(tensor())
 
 
 def test_static_parameters_refuse_tensors():

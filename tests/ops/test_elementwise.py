@@ -85,11 +85,10 @@ def test_where_does_not_let_infinities_of_the_other_branch_through_its_own_rule(
     np.testing.assert_array_equal(g, [2, 0])
 
 
-def test_where_does_not_protect_a_function_applied_before_it():
-    """``sqrt`` at 0 multiplies its cotangent 0 by infinity: choose the argument, not the result."""
-    with np.errstate(all="ignore"):
-        careless = gradient(lambda x: np.where(x > 0, np.sqrt(x), 0), [0, 4])
-    np.testing.assert_array_equal(careless, [np.nan, 0.25])
+def test_where_protects_a_function_with_an_infinite_slope_before_it():
+    """A cotangent of exactly 0 stays 0, also where the slope of ``sqrt`` is infinite."""
+    careless = gradient(lambda x: np.where(x > 0, np.sqrt(x), 0), [0, 4])
+    np.testing.assert_array_equal(careless, [0, 0.25])
     careful = gradient(lambda x: np.where(x > 0, np.sqrt(np.where(x > 0, x, 1)), 0), [0, 4])
     np.testing.assert_array_equal(careful, [0, 0.25])
 
@@ -260,32 +259,18 @@ def write_in_place(x):
     a *= x
 
 
-def assign_to_tensor(x):
-    x[0] = 1
-
-
 REFUSED = [
     (lambda x: np.add(x, 1, out=np.zeros((2, 3))), "add.*out="),
     (lambda x: np.add(x, 1, np.zeros((2, 3))), "add.*out="),
     (lambda x: np.add(x, 1, where=X > 0), "add.*where="),
     (lambda x: np.add(x, 1, casting="unsafe"), "add.*casting="),
     (lambda x: np.clip(x, 0, 1, out=np.zeros((2, 3))), "clip.*out"),
-    (lambda x: np.where(x), "where"),
-    (lambda x: np.add.accumulate(x), "add.accumulate"),
-    (lambda x: np.multiply.outer(x, x), "multiply.outer"),
     (lambda x: np.add.at(np.zeros(3), [0], x), "add.at"),
-    (lambda x: np.sort(x), r"np\.sort .*mg\.primitive"),
-    (lambda x: np.fft.fft(x), r"np\.fft\.fft .*mg\.primitive"),
-    (lambda x: np.linalg.inv(x), r"np\.linalg\.inv .*mg\.primitive"),
-    (lambda x: np.cumsum(x), r"np\.cumsum .*mg\.primitive"),
-    (lambda x: np.arctan2(x, 1), r"np\.arctan2 .*mg\.primitive"),
-    (lambda x: x.cumsum(), r"\.cumsum .*mg\.primitive"),
     (lambda x: np.asarray(x), r"np\.stack"),
     (lambda x: np.array([x, x]), r"np\.stack"),
     (lambda x: np.full(3, x[0, 0]), "gradient"),
     (write_slice, r"np\.stack"),
     (write_in_place, "a = a [*] t"),
-    (assign_to_tensor, r"np\.where"),
 ]
 
 
@@ -307,7 +292,7 @@ def test_a_number_written_into_an_array_is_refused():
 
 def test_hasattr_tells_the_truth():
     x = mg.Tape().watch(X)
-    assert hasattr(x, "sum") and not hasattr(x, "cumsum") and not hasattr(x, "nonsense")
+    assert hasattr(x, "sum") and not hasattr(x, "fill") and not hasattr(x, "nonsense")
 
 
 # --- broadcasting, at random -----------------------------------------------------------------------------------------

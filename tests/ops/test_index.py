@@ -122,11 +122,6 @@ def test_a_bad_index_is_an_index_error_that_names_the_shape(index):
         mg.Tape().watch(X)[index]
 
 
-def test_assignment_is_refused():
-    with pytest.raises(mg.NoGradientRule, match=r"np\.where"):
-        mg.Tape().watch(X)[0] = 1
-
-
 @settings(max_examples=150, deadline=None, derandomize=True)
 @given(data=st.data())
 def test_any_index_takes_gradients_back_to_where_elements_came_from(data):
