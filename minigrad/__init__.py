@@ -37,8 +37,7 @@ from .core.scope import scope
 from .core.tape import Node, Tape
 from .core.tensor import Tensor
 from .draw import draw
-from .model import Model
-from .ops import affine, batchnorm, relu, softmax_loss, stop_gradient, svm_loss
+from .ops import relu, stop_gradient
 
 if TYPE_CHECKING:
     from . import data, optim
@@ -47,10 +46,15 @@ if TYPE_CHECKING:
     from .autodiff.higher import elementwise_grad, hessian, hvp, jacobian
     from .check.coverage import coverage
     from .check.gradients import check_grads
+    from .model import Model
+    from .ops import affine, batchnorm, softmax_loss, svm_loss
     from .solver import Solver
 
 _ON_FIRST_USE = {
+    "Model": "model",
     "Solver": "solver",
+    "affine": "ops",
+    "batchnorm": "ops",
     "check_grads": "check.gradients",
     "checkpoint": "autodiff.custom",
     "coverage": "check.coverage",
@@ -64,6 +68,8 @@ _ON_FIRST_USE = {
     "jvp": "autodiff.forward",
     "numerical_vjp": "autodiff.custom",
     "optim": "optim",
+    "softmax_loss": "ops",
+    "svm_loss": "ops",
 }
 """Where to find the names that not every program needs. They are loaded when they are first used."""
 

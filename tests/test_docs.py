@@ -24,7 +24,10 @@ def test_the_examples_of_a_page_print_what_is_shown(page):
     assert doctest.testfile(str(page), module_relative=False, encoding="utf-8").failed == 0
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if page.name not in ("index.md", "architecture.md", "coverage.md")], ids=name)
+WITHOUT_EXAMPLES = ("index.md", "architecture.md", "coverage.md")
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.name not in WITHOUT_EXAMPLES], ids=name)
 def test_a_page_has_examples_at_a_prompt(page):
     examples = doctest.DocTestParser().get_examples(page.read_text(encoding="utf-8"))
     assert len(examples) >= 5

@@ -58,6 +58,7 @@ def backward(records: list[Any], seeds: dict[int, Any], sources: Sequence[int], 
     if consume:
         del records[last:]
     kept: dict[int, Any] = dict.fromkeys(s for s in sources if s < last and records[s][_PLAN] is not None)
+    ndarray = np.ndarray
     for entry in range(last - 1, min(sources, default=last) - 1, -1):
         op, params, parents, saved, scope, _, _, plan, _ = records[entry]
         if kept and entry in kept:
@@ -80,8 +81,9 @@ def backward(records: list[Any], seeds: dict[int, Any], sources: Sequence[int], 
                 for parent, cotangent in zip(parents, pulled):
                     if cotangent is UNWANTED:
                         continue
+                    before = cotangents[parent]
                     if not exact:
-                        shape, dtype = records[parent][_SHAPE], records[parent][_DTYPE]
+                        made_by, _, _, _, _, shape, dtype, _, _ = records[parent]
                         try:
                             fits = cotangent.shape == shape and cotangent.dtype is dtype
                         except AttributeError:
@@ -91,16 +93,15 @@ def backward(records: list[Any], seeds: dict[int, Any], sources: Sequence[int], 
                                 _add_part(cotangent, parent, shape, dtype, cotangents, owned)
                                 continue
                             cotangent = fit(cotangent, shape, dtype, op)
-                    before = cotangents[parent]
-                    if before is None:
-                        if not exact and records[parent][_PRIMITIVE] is None and _is_part_of(cotangent, saved):
+                        if before is None and made_by is None and _is_part_of(cotangent, saved):
                             cotangent = cotangent.copy()  # the caller's own array must not be given out
+                    if before is None:
                         cotangents[parent] = cotangent
-                    elif owned[parent] and type(cotangent) is np.ndarray:
+                    elif owned[parent] and type(cotangent) is ndarray:
                         before += cotangent
                     else:
                         cotangents[parent] = total = before + cotangent
-                        owned[parent] = type(total) is np.ndarray
+                        owned[parent] = type(total) is ndarray
         if consume:
             if several:
                 del records[entry:]

@@ -36,6 +36,8 @@ REGISTRY: dict[str, Primitive] = {}
 SEQUENCES = frozenset({list, tuple})
 """What may stand for an array in a call."""
 
+CONTAINERS = SEQUENCES | {dict}
+
 
 class _Unwanted:
     """Stands in the place of a cotangent that nobody asked for."""
@@ -296,7 +298,9 @@ class Primitive:
     def __call__(self, *args: Any, **params: Any) -> Any:
         if not (params.keys() <= self.static and len(args) == len(self.args)) and not self.variadic:
             args, params = self._arrange(args, params)
-        if not SEQUENCES.isdisjoint(map(type, args)):
+        if not CONTAINERS.isdisjoint(map(type, args)):
+            if dict in map(type, args):
+                raise DTypeError(f"{where(self.name)}: a dict came in place of an array; give it the arrays one by one")
             args = tuple(np.asarray(x) if type(x) in SEQUENCES else x for x in args)
         out = self.bind(*args, **params)
         if self.visible is None:

@@ -18,14 +18,25 @@ from ..core import numpy_protocol
 from ..core.primitive import REGISTRY as _registry
 from ..core.primitive import Primitive
 
-_FIRST = ("elementwise", "reduce", "shape", "index", "assign", "linalg", "affine", "norm", "loss")
+_FIRST = ("elementwise", "reduce", "shape", "index", "assign", "linalg")
+_LAYERS = {  # these are reached by name alone
+    "affine": "affine",
+    "batchnorm": "norm",
+    "batchnorm_backward": "norm",
+    "softmax_loss": "loss",
+    "softmax_loss_backward": "loss",
+    "svm_loss": "loss",
+    "svm_loss_backward": "loss",
+}
 _LATER = (
     "special",
     "ufunc_methods",
     "order",
     "sequence",
+    "arrange",
     "select",
     "ranges",
+    "products",
     "decomposition",
     "fft",
     "refused",
@@ -49,9 +60,9 @@ def _enter(module: ModuleType) -> None:
 
 
 def _load_rest() -> None:
-    for name in _LATER:
+    for name in (*dict.fromkeys(_LAYERS.values()), *_LATER):
         _enter(import_module(f".{name}", __name__))
-    # Whatever else NumPy's functions reach is here under NumPy's names, also where a module has that name (norm, shape).
+    # Whatever else NumPy's functions reach is here under NumPy's names, also where a module has that name (shape).
     for space in (np, np.linalg, np.fft):
         for name, target in vars(space).items():
             found: Any = _registry.get(target.__name__) if isinstance(target, np.ufunc) else None
@@ -69,6 +80,9 @@ numpy_protocol.when_unknown(_load_rest)
 
 
 def __getattr__(name: str) -> Any:
+    if name in _LAYERS:
+        _enter(import_module(f".{_LAYERS[name]}", __name__))
+        return globals()[name]
     if not name.startswith("__") and numpy_protocol.load_rest() and name in globals():
         return globals()[name]
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

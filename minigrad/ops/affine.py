@@ -60,6 +60,7 @@ affine.reference = lambda x, w, b: np.matmul(_rows(x), w) + b
 
 
 def _check(x: Any, w: Any, b: Any) -> None:
+    x, w, b = np.asarray(x), np.asarray(w), np.asarray(b)
     if x.ndim < 1 or w.ndim != 2 or b.shape != w.shape[1:] or math.prod(x.shape[1:]) != w.shape[0]:
         call = f"{where('affine')}: x {x.shape}, w {w.shape}, b {b.shape}"
         if x.ndim < 1 or w.ndim != 2:

@@ -27,7 +27,7 @@ from ..core.explain import where
 from ..core.numpy_protocol import implements
 from ..core.primitive import primitive
 from ..core.tensor import Tensor, value_of
-from .linalg import conjugated
+from .products import conjugated
 from .reduce import deviation, product_of_others
 
 __all__ = [

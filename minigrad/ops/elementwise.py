@@ -24,9 +24,10 @@ import numpy as np
 from ..core.numpy_protocol import FUNCTIONS, UFUNCS, implements, refuse
 from ..core.primitive import primitive
 from ..core.tensor import Tensor, value_of
+from ..core.tree import map_leaves
 from .define import ufunc
 
-__all__ = ["angle"]
+__all__ = ["angle", "stop_gradient"]
 
 # --- products and quotients with a cotangent that may be 0 ----------------------------------------------------------
 
@@ -491,14 +492,19 @@ def angle(z: Any, deg: bool = False) -> Any:
 
 
 @primitive(differentiable=False)
-def stop_gradient(x):
-    """Return x; no gradient flows through it.
+def stopped(x):
+    """Return x; no gradient flows through it."""
+    return x
+
+
+def stop_gradient(x: Any) -> Any:
+    """Return x, an array or a container of arrays; no gradient flows through it.
 
     >>> import numpy as np, minigrad as mg
     >>> mg.grad(lambda x: x * mg.stop_gradient(x))(3.0)
     np.float64(3.0)
     """
-    return x
+    return map_leaves(stopped, x)
 
 
 @primitive(linear="jointly")

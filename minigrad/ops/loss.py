@@ -122,6 +122,7 @@ def _margins(scores: Any, y: Any) -> Any:
 
 def check_labels(name: str, scores: Any, y: Any) -> None:
     """Raise unless scores are (N, C), labels (N,) integers from 0 to C - 1, and N is at least 1."""
+    scores, y = np.asarray(scores), np.asarray(y)
     if scores.ndim != 2:
         raise ShapeError(
             f"{where(name)}: scores of shape {scores.shape} came, and (N, C) was expected: a row per sample"

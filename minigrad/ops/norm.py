@@ -51,6 +51,7 @@ def batchnorm(x, gamma, beta, *, eps=1e-5):
     array([[-1.],
            [ 1.]])
     """
+    x, gamma, beta = np.asarray(x), np.asarray(gamma), np.asarray(beta)
     if x.ndim != 2 or gamma.shape != x.shape[1:] or beta.shape != x.shape[1:] or not len(x):
         raise ShapeError(
             f"{where('batchnorm')}: x {x.shape}, gamma {gamma.shape}, beta {beta.shape}: expected x (N, D) with at "

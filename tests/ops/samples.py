@@ -163,7 +163,7 @@ row("divide", (1.0, away_from_zero(3)), np.divide, label="x=1.0")
 
 elementwise("where", truth, normal, normal)
 elementwise("clip", around(-2, 0, 2), around(-1), around(1))
-elementwise("stop_gradient", normal, expected=lambda x: x)
+elementwise("stopped", normal, expected=lambda x: x)
 elementwise("relu", away_from_zero, expected=lambda x: np.where(x > 0, x, 0))
 elementwise("deviation", positive, expected=np.sqrt)
 row("astype", (normal(3, 4),), lambda x, dtype: x.astype(dtype), dtype=np.dtype("float64"))
