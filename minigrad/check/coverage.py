@@ -21,7 +21,7 @@ RULE, NONE, REFUSED, MISSING = "rule", "no derivative", "refused", "missing"
 _DISCRETE = frozenset(
     """
     all allclose any argmax argmin argpartition argsort argwhere array2string array_equal array_equiv array_repr
-    array_str can_cast common_type count_nonzero diag_indices_from einsum_path empty_like fix flatnonzero iscomplex
+    array_str can_cast common_type count_nonzero diag_indices_from einsum_path empty_like fix flatnonzero in1d iscomplex
     iscomplexobj isclose isin isneginf isposinf isreal isrealobj lexsort may_share_memory min_scalar_type ndim nonzero
     ones_like result_type searchsorted shape shares_memory size tril_indices_from triu_indices_from unique_counts
     unique_inverse zeros_like

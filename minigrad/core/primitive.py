@@ -128,6 +128,9 @@ class Primitive:
         self.exact = exact  # whether each cotangent has its argument's shape and dtype without being made to fit
         self.linear = linear
         self.transparent = transparent  # whether lower tapes record what happens inside, instead of the op
+        self.shape_from_values: Callable[[tuple[Any, ...]], bool] | None = (
+            None  # of the arguments: does it depend on them
+        )
         self.takes_none = False  # whether its rule takes None for an output without a cotangent (else zeros)
         self.args, self.variadic, self.defaults = (args, "", {}) if args else _signature(forward, self.name)
         self.static = frozenset(self.defaults)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from .errors import DTypeError, ShapeError, StaleTensorError
+from .errors import BranchError, DTypeError, ShapeError, StaleTensorError
 from .explain import where
 from .scope import current_scope
 from .tensor import Tensor
@@ -223,6 +223,11 @@ class Tape:
         """
         if self.ended:
             raise self.stale(op.name)
+        if self.static and op.shape_from_values is not None and op.shape_from_values(args):
+            raise BranchError(
+                f"{where(op.name)}: the shape of the result depends on values, and the captured program would hold for "
+                f"these values only; use np.where"
+            )
         parents: list[int | None] = []
         mask = 0
         for position, x in enumerate(args):

@@ -70,6 +70,8 @@ class Tensor:
         return call_function(function, args, keywords)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        if self.dtype.kind in "biu":  # indices and masks have no gradient to lose
+            return np.asarray(self.concrete("np.asarray"), dtype)
         raise NoGradientRule(
             f"a Tensor of shape {self.shape} would be turned into a plain array, and its gradient would be lost "
             f"(np.array, np.asarray, an assignment into an array, or a function that is not NumPy's); use np.stack or "
@@ -175,7 +177,8 @@ class Tensor:
         return self.concrete("an index").__index__()  # type: ignore[no-any-return]
 
     def __format__(self, spec: str) -> str:
-        return format(value_of(self).item() if self.size == 1 else value_of(self), spec)
+        value = value_of(self)  # for a person to read, also while a program is captured
+        return format(value.item() if self.size == 1 else value, spec)
 
     def _refuse_storing(self, frame: FrameType) -> None:
         """Raise if the calling frame is at ``array[i] = tensor``.

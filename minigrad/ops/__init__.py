@@ -20,13 +20,28 @@ from ..core.primitive import Primitive
 
 _FIRST = ("elementwise", "reduce", "shape", "index", "assign", "linalg")
 _LAYERS = {  # these are reached by name alone
-    "affine": "affine",
-    "batchnorm": "norm",
-    "batchnorm_backward": "norm",
-    "softmax_loss": "loss",
-    "softmax_loss_backward": "loss",
-    "svm_loss": "loss",
-    "svm_loss_backward": "loss",
+    name: module
+    for module, names in {
+        "activation": "elu gelu gelu_backward leaky_relu normal_cdf selu sigmoid silu softplus",
+        "affine": "affine",
+        "conv": """
+            biased_convolution conv1d conv2d conv_transpose2d convolution convolution_input convolution_weight
+        """,
+        "dropout": "drop dropout dropout_mask",
+        "embedding": "embedding",
+        "loss": "softmax_loss softmax_loss_backward svm_loss svm_loss_backward",
+        "losses": """
+            binary_cross_entropy_with_logits content_loss cross_entropy gan_discriminator_loss
+            gan_generator_loss gram_matrix hinge kl_divergence l1 lsgan_discriminator_loss lsgan_generator_loss
+            mse nt_xent style_loss temporal_softmax_loss temporal_softmax_loss_backward tv_loss
+        """,
+        "norm": "batchnorm batchnorm_backward",
+        "pool": """
+            adaptive_avg_pool2d avg_pool2d global_avg_pool max_pool2d max_pooling upsample window_pick
+            window_put window_spread window_sum
+        """,
+    }.items()
+    for name in names.split()
 }
 _LATER = (
     "special",

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_index
 
 from ..core.errors import DTypeError, NoGradientRule
 from ..core.explain import where
@@ -94,8 +95,8 @@ def put_along_axis(arr: Any, indices: Any, values: Any, axis: int | None = -1) -
     if axis is None:
         target[np.unravel_index(np.ravel(indices), target.shape)] = np.ravel(values)  # type: ignore[index]
         return
-    axis %= target.ndim
-    grid = np.indices(indices.shape, sparse=True)
+    axis = normalize_axis_index(axis, target.ndim)
+    grid = np.ix_(*map(np.arange, target.shape))  # the indices broadcast against the other axes
     target[(*grid[:axis], indices, *grid[axis + 1 :])] = values  # type: ignore[index]
 
 

@@ -779,7 +779,7 @@ def cond(x: Any, p: Any = None) -> Any:
     """Condition number: the norm of a matrix times that of its inverse; for p = None or 2 from its singular values."""
     if p is None or p in (2, -2):
         values = svdvals(x)
-        first, last = values[..., 0], values[..., -1]
+        first, last = np.max(values, axis=-1), np.min(values, axis=-1)  # ties share, as everywhere
         with np.errstate(divide="ignore"):  # a singular matrix has the condition number inf, as in NumPy
             return last / first if p == -2 else first / last
     return norm(x, p, (-2, -1)) * norm(np.linalg.inv(x), p, (-2, -1))

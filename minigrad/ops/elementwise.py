@@ -380,12 +380,15 @@ def round(x, *, decimals=0):
     return np.round(x, decimals)
 
 
-@implements(np.fix)
 def _np_fix(x: Any, out: Any = None) -> Any:
     """Round towards 0."""
     if out is not None:
         raise refuse("np.fix", "out")
     return np.trunc(x)
+
+
+if hasattr(np, "fix"):  # deprecated since NumPy 2.5
+    implements(np.fix)(_np_fix)
 
 
 # --- choosing -------------------------------------------------------------------------------------------------------

@@ -68,6 +68,7 @@ def _scatter_rule(c: Any, arrays: Any, index: Any, *, wants: Any) -> tuple[Any, 
 
 
 getitem.vjp(arrays=None)
+getitem.shape_from_values = lambda args: any(type(part) is Tensor and part.dtype.kind == "b" for part in args[1:])
 scatter.vjp(arrays=None)
 
 

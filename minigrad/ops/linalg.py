@@ -108,7 +108,8 @@ def _einsum_rule(
     """Each operand's cotangent is an einsum itself: of g and the other operands, to the operand's own letters.
 
     A letter that occurs nowhere else was summed over: a vector of ones spreads the cotangent along it. A letter that
-    occurs twice took a diagonal: an identity matrix puts it back on one.
+    occurs twice took a diagonal: an identity matrix puts it back on one. A letter of size 1 that was broadcast is
+    summed over, and put back by the reshape.
     """
     inputs, result = subscripts.split("->")
     letters = inputs.split(",")
@@ -116,7 +117,10 @@ def _einsum_rule(
     for i in wants:
         sources: list[Any] = [g, *(x for j, x in enumerate(operands) if j != i)]
         labels = [result, *(part for j, part in enumerate(letters) if j != i)]
-        available = set("".join(labels))
+        widest: dict[str, int] = {}
+        for part, source in zip(labels, sources):
+            for letter, size in zip(part, source.shape):
+                widest[letter] = max(widest.get(letter, 1), size)
         spare = iter(sorted(set(_LETTERS) - set(subscripts)))
         own = ""
         for letter, size in zip(letters[i], operands_shape[i]):
@@ -126,11 +130,14 @@ def _einsum_rule(
                 labels.append(letter + double)
                 own += double
                 continue
-            if letter not in available:
+            if size == 1 and widest.get(letter, 1) > 1:
+                continue
+            if letter not in widest or widest[letter] < size:
                 sources.append(np.ones(size, dtype=g.dtype))
                 labels.append(letter)
             own += letter
-        result_cotangents.append(np.einsum(f"{','.join(labels)}->{own}", *sources, optimize=optimize))
+        cotangent = np.einsum(f"{','.join(labels)}->{own}", *sources, optimize=optimize)
+        result_cotangents.append(np.reshape(cotangent, operands_shape[i]))
     return tuple(result_cotangents)
 
 

@@ -389,6 +389,13 @@ def _np_isin(
     return isin(as_array(element), as_array(test_elements), assume_unique=assume_unique, invert=invert, kind=kind)
 
 
+if hasattr(np, "in1d"):  # until NumPy 2.4
+
+    @implements(np.in1d)
+    def _np_in1d(ar1: Any, ar2: Any, assume_unique: bool = False, invert: bool = False, *, kind: Any = None) -> Any:
+        return _np_isin(np.ravel(as_array(ar1)), ar2, assume_unique, invert, kind=kind)
+
+
 for _name, _method in [
     ("argsort", _np_argsort),
     ("argpartition", _np_argpartition),
@@ -490,3 +497,7 @@ def _np_intersect1d(ar1: Any, ar2: Any, assume_unique: bool = False, return_indi
 @implements(np.setxor1d)
 def _np_setxor1d(ar1: Any, ar2: Any, assume_unique: bool = False) -> Any:
     return np.sort(np.concatenate([_np_setdiff1d(ar1, ar2), _np_setdiff1d(ar2, ar1)]))
+
+
+# The shapes of these depend on values, which a captured program must not.
+tally.shape_from_values = unique_part.shape_from_values = lambda args: True

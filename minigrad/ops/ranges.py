@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 
 from ..core.numpy_protocol import implements, refuse
+from .define import as_array
+from .reduce import real_dtype
 
 __all__ = ["geomspace", "linspace", "logspace"]
 
@@ -26,7 +28,8 @@ def linspace(
     """Evenly spaced numbers: ``start + (stop - start) * t`` for evenly spaced t from 0 to 1."""
     if dtype is not None:
         raise refuse("np.linspace", "dtype")
-    t = np.linspace(0.0, 1.0, num, endpoint)
+    start, stop = as_array(start), as_array(stop)
+    t = np.linspace(0.0, 1.0, num, endpoint).astype(real_dtype(np.result_type(start.dtype, stop.dtype, np.float16)))
     span = stop - start
     at = np.reshape(t, (num,) + (1,) * len(np.shape(span)))
     numbers = np.moveaxis(start + span * at, 0, axis)
@@ -51,5 +54,6 @@ def geomspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype
     """Numbers of a constant ratio, from start to stop, both of one sign."""
     if dtype is not None:
         raise refuse("np.geomspace", "dtype")
-    t = linspace(0.0 * start, 0.0 * stop + 1.0, num, endpoint, axis=axis)
-    return start * np.power(stop / start, t)
+    start, stop = as_array(start), as_array(stop)
+    t = linspace(0.0 * start, 0.0 * stop + 1.0, num, endpoint)
+    return np.moveaxis(start * np.power(stop / start, t), 0, axis)

@@ -84,6 +84,7 @@ def freedom(n: int, ddof: float) -> float:
 
 def _var_rule(g: Any, x: Any, axis: Axis, ddof: int, keepdims: bool) -> Any:
     centred = x - np.mean(x, axis=axis, keepdims=True)
+    centred = centred - np.mean(centred, axis=axis, keepdims=True)  # a mean is rounded, and a constant must give 0
     if x.dtype.kind == "c":
         centred = np.conjugate(centred)
     return unreduce(g, x.shape, axis, keepdims) * centred * np.divide(2.0, freedom(count(x.shape, axis), ddof)).item()

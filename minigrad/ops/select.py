@@ -278,6 +278,7 @@ def _where_in_triangle(m: Any, kept: Any) -> Any:
 def insert(arr: Any, obj: Any, values: Any, axis: int | None = None) -> Any:
     """Insert values before the positions told, along an axis (of the flattened array when none is given)."""
     arr, values = as_array(arr), as_array(values)
+    obj = obj.concrete("np.insert") if type(obj) is Tensor else obj
     numbers = arr.size + numbered(values.shape)
     places = np.insert(numbered(arr.shape), obj, numbers, axis)
     return gather(np.concatenate([np.ravel(arr), np.ravel(values.astype(arr.dtype))]), places)
@@ -286,9 +287,14 @@ def insert(arr: Any, obj: Any, values: Any, axis: int | None = None) -> Any:
 @implements(np.delete)
 def delete(arr: Any, obj: Any, axis: int | None = None) -> Any:
     """Leave out elements along an axis (of the flattened array when none is given)."""
+    obj = obj.concrete("np.delete") if type(obj) is Tensor else obj
     if axis is None:
         return delete(np.ravel(arr), obj, 0)
     size = arr.shape[axis]
     kept = np.zeros(size, bool)  # a mask takes each element once, so that its gradient need not add
     kept[np.delete(np.arange(size), obj)] = True
     return gather(arr, kept, axis)
+
+
+# The shapes of these depend on values, which a captured program must not.
+argwhere.shape_from_values = lambda args: True

@@ -15,6 +15,7 @@ from ..core.numpy_protocol import INSTEAD, implements
 from ..core.primitive import primitive
 from ..core.tensor import Tensor, value_of
 from .define import as_array
+from .index import gather
 from .order import searchsorted
 from .reduce import NO_VALUE, given, refuse_given
 
@@ -290,26 +291,32 @@ def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period
         left = right = None
     nearest = np.maximum(searchsorted(xp, x, side="right") - 1, 0)
     below, above = x < xp[0], x > xp[-1]
-    start = xp[nearest]
+    start = gather(xp, nearest)
     way = np.where(below | above, start, x) - start
     slope = 0.5 * (_interval_slope(x, xp, fp, "left") + _interval_slope(x, xp, fp, "right"))
-    out = fp[nearest] + way * slope
+    out = gather(fp, nearest) + way * slope
     out = out if left is None else np.where(below, left, out)
     return out if right is None else np.where(above, right, out)
+
+
+def _concrete(x: Any) -> Any:
+    """Return the plain value for a decision that depends on it, unless a program is being captured."""
+    return x.concrete("leaving out leading zeros") if type(x) is Tensor else x
 
 
 def _interval_slope(x: Any, xp: Any, fp: Any, side: str) -> Any:
     """Return the slope of the interval that holds each x, at a point the one on a side of it; beyond all of them 0."""
     upper = searchsorted(xp, x, side=side)
     lower, upper = np.maximum(upper - 1, 0), np.minimum(upper, xp.shape[0] - 1)
-    return (fp[upper] - fp[lower]) / np.where(np.equal(lower, upper), 1, xp[upper] - xp[lower])
+    rise, run = (gather(points, upper) - gather(points, lower) for points in (fp, xp))
+    return rise / np.where(np.equal(lower, upper), 1, run)
 
 
 def _unrolled(x: Any, xp: Any, fp: Any, period: Any) -> tuple[Any, Any, Any]:
     """Bring points of a periodic function into one period, in order, with one more at either end."""
     x, xp = np.remainder(x, period), np.remainder(xp, period)
     order = np.argsort(xp)
-    xp, fp = xp[order], fp[order]
+    xp, fp = gather(xp, order), gather(fp, order)
     xp = np.concatenate([xp[-1:] - period, xp, xp[:1] + period])
     return x, xp, np.concatenate([fp[-1:], fp, fp[:1]])
 
@@ -400,7 +407,7 @@ def _np_polymul(a1: Any, a2: Any) -> Any:
 
 def _without_leading_zeros(p: Any) -> Any:
     p = _at_least_1d(p)
-    others = np.flatnonzero(value_of(p))
+    others = np.flatnonzero(_concrete(p))
     return p[others[0] if others.size else p.shape[0] - 1 :]
 
 
@@ -437,7 +444,7 @@ def _np_poly(seq_of_zeros: Any) -> Any:
     p: Any = np.ones(1, zeros.dtype)
     for i in range(zeros.shape[0]):
         p = convolve(p, np.concatenate([np.ones(1, zeros.dtype), -zeros[i : i + 1]]), mode="full")
-    found = value_of(zeros)
+    found = _concrete(zeros)
     if found.dtype.kind == "c" and np.array_equal(np.sort(found), np.sort(found.conj())):
         return np.real(p)  # roots in conjugate pairs: the coefficients are real
     return p

@@ -19,8 +19,7 @@ import numpy as np
 from ..core.errors import DTypeError, SciPyNotFound
 from ..core.numpy_protocol import UFUNC_FINDERS, UFUNCS
 from ..core.primitive import Primitive, primitive
-from . import elementwise
-from .elementwise import zero_safe_divide, zero_safe_multiply
+from .elementwise import cbrt, exp2, expm1, log1p, zero_safe_divide, zero_safe_multiply
 from .reduce import unreduce
 
 __all__ = ["digamma"]
@@ -111,9 +110,7 @@ def _scipy(name: str) -> Any:
     return getattr(scipy.special, name)
 
 
-_BY_NAME: dict[str, Callable[..., Any]] = {
-    name: getattr(elementwise, name) for name in ("cbrt", "exp2", "expm1", "log1p")
-}
+_BY_NAME: dict[str, Callable[..., Any]] = {op.name: op for op in (cbrt, exp2, expm1, log1p)}
 """Name of a ufunc of ``scipy.special`` -> its op."""
 
 

@@ -88,7 +88,7 @@ def eigh_squares(function):
 
 def eig_squares(function):
     def call(x):
-        values, vectors = function(x)
+        values, vectors = map(np.real, function(x))  # NumPy 2.5 gives complex numbers, be they real or not
         return values, vectors * vectors
 
     return call

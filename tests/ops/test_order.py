@@ -218,6 +218,14 @@ INDICES = [
 ]
 
 
+@pytest.mark.skipif(not hasattr(np, "in1d"), reason="another isin, which NumPy 2.4 gives up")
+@pytest.mark.filterwarnings("ignore:`in1d` is deprecated:DeprecationWarning")
+def test_in1d():
+    tape = mg.Tape(full=False)
+    np.testing.assert_array_equal(np.in1d(tape.watch(X), X[0], invert=True), np.in1d(X, X[0], invert=True))
+    np.testing.assert_array_equal(np.in1d(list(X[0, 0]), tape.watch(X[:, 0])), np.in1d(X[0, 0], X[:, 0]))
+
+
 @pytest.mark.parametrize("f", INDICES, ids=source)
 @pytest.mark.parametrize("full", [False, True], ids=["derivative tape", "full tape"])
 def test_indices_are_those_of_numpy(f, full):

@@ -17,7 +17,6 @@ SPELLINGS = [
     lambda x: x.reshape(-1),
     lambda x: x.reshape(np.int64(4), 6),
     lambda x: np.reshape(x, -1),
-    lambda x: np.reshape(x, shape=(6, 4)),
     lambda x: np.reshape(x, np.array([6, 4])),
     lambda x: np.reshape(x, (6, -1), order="F"),
     lambda x: x.reshape(4, 6, order="F"),
@@ -44,6 +43,10 @@ SPELLINGS = [
     lambda x: np.expand_dims(x, (0, -1)),
     lambda x: np.broadcast_to(x[:, :1], (5, 2, 3, 4)),
 ]
+if hasattr(np, "unstack"):  # since NumPy 2.1
+    SPELLINGS += [
+        lambda x: np.reshape(x, shape=(6, 4)),
+    ]
 
 
 @pytest.mark.parametrize("f", SPELLINGS, ids=source)

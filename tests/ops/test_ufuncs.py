@@ -175,10 +175,12 @@ def test_clip_at_its_ends():
     ],
     ids=source,
 )
+@pytest.mark.filterwarnings("ignore:numpy.fix is deprecated:DeprecationWarning")  # since NumPy 2.5
 def test_expressions(f):
     agrees(f, X)
 
 
+@pytest.mark.filterwarnings("ignore:numpy.fix is deprecated:DeprecationWarning")  # since NumPy 2.5
 def test_plain_results():
     x = watched(X)
     for f in (np.sign, np.floor, np.spacing, np.signbit, np.round, np.fix, lambda x: np.floor_divide(x, 2)):
