@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_index
 
 from ..autodiff.reverse import Part
 from ..core.primitive import primitive
@@ -148,7 +149,8 @@ def gather(x: Any, indices: Any, axis: int | None = None) -> Any:
     """Take elements of an array or Tensor by an index array along an axis (of the flattened array if it is None)."""
     if axis is None:
         return getitem(np.ravel(x), indices, index=(ARRAY,))
-    return getitem(x, indices, index=(*(slice(None),) * (axis % len(x.shape)), ARRAY))
+    before = (slice(None),) * normalize_axis_index(axis, len(x.shape))
+    return getitem(x, indices, index=(*before, ARRAY))
 
 
 def numbered(shape: tuple[int, ...]) -> Any:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_index
 
 from ..core.numpy_protocol import implements
 from ..core.primitive import primitive
@@ -69,7 +70,8 @@ def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
         over_a, over_b = list(range(left - axes, left)), list(range(axes))
     else:
         over_a, over_b = (np.ravel(np.asarray(part, dtype=int)).tolist() for part in axes)
-    over_a, over_b = [i % left for i in over_a], [i % right for i in over_b]
+    over_a = [normalize_axis_index(i, left) for i in over_a]
+    over_b = [normalize_axis_index(i, right) for i in over_b]
     shape_a, shape_b = np.shape(a), np.shape(b)
     if [shape_a[i] for i in over_a] != [shape_b[i] for i in over_b]:
         raise ValueError(f"tensordot: the axes {over_a} of {shape_a} and {over_b} of {shape_b} have different sizes")

@@ -81,3 +81,17 @@ def test_ranges_keep_their_dtype():
     start = np.float32(1)
     assert mg.vjp(lambda t: np.linspace(t, np.float32(2), 3), start)[0].dtype == np.float32
     mg.check_grads(lambda a, b: np.geomspace(a, b, 4, axis=-1), (np.ones((3, 4)), np.full((3, 4), 5.0)))
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x: np.compress([True], x, axis=5),
+        lambda x: np.tensordot(x, x, axes=(5, 4)),
+        lambda x: np.take(x, 0, axis=5),
+        lambda x: np.put_along_axis(x, np.array([[0]]), 1.0, axis=5),
+    ],
+)
+def test_an_axis_outside_the_array_is_an_error(f):
+    with pytest.raises((IndexError, ValueError)):
+        f(mg.Tape().watch(np.ones((2, 3))))
