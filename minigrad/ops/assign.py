@@ -14,10 +14,11 @@ from numpy.lib.array_utils import normalize_axis_index
 
 from ..core.errors import DTypeError, NoGradientRule
 from ..core.explain import where
-from ..core.numpy_protocol import implements
+from ..core.numpy_protocol import UFUNC_METHODS, implements
 from ..core.primitive import primitive
 from ..core.tensor import Tensor
-from .index import fill_index, getitem, split_index
+from .define import as_array
+from .index import ARRAY, fill_index, getitem, numbered, split_index
 
 
 @primitive(linear="jointly")
@@ -130,3 +131,35 @@ def copyto(dst: Any, src: Any, casting: str = "same_kind", where: Any = True) ->
     """Write all elements, or those where a mask is true."""
     target = _target("copyto", dst)
     target[...] = src if where is True else np.where(where, src, target)  # type: ignore[index]
+
+
+# --- ufunc.at ---------------------------------------------------------------------------------------------------------
+
+
+def _at(function: np.ufunc) -> Any:
+    """Return what takes the place of ``function.at(a, indices, b)``: as often as an element comes, it is combined."""
+
+    def at(a: Any, indices: Any, b: Any) -> None:
+        target = _target(f"{function.__name__}.at", a)
+        static, arrays = split_index(indices)
+        places = np.asarray(numbered(target.shape)[fill_index(static, tuple(map(np.asarray, arrays)))])
+        values = np.ravel(np.broadcast_to(as_array(b), places.shape))
+        flat, numbers = np.ravel(target), np.ravel(places)
+        # Round after round, each taking every element at most once: the order within an element stays NumPy's.
+        order = np.argsort(numbers, kind="stable")
+        starts = np.flatnonzero(np.diff(numbers[order], prepend=-1))
+        rounds = np.empty(numbers.size, np.intp)
+        rounds[order] = np.arange(numbers.size) - np.repeat(starts, np.diff(np.append(starts, numbers.size)))
+        for turn in range(int(rounds.max(initial=-1)) + 1):
+            chosen = rounds == turn
+            combined = function(flat[numbers[chosen]], values[chosen])
+            flat = put(flat, combined, numbers[chosen], index=(ARRAY,))
+        target.become(np.reshape(flat, target.shape))
+
+    return at
+
+
+UFUNC_METHODS |= {
+    (function, "at"): _at(function)
+    for function in (np.add, np.subtract, np.multiply, np.divide, np.maximum, np.minimum, np.logaddexp)
+}

@@ -153,12 +153,14 @@ def _outer(ufunc: np.ufunc) -> Any:
 def _at(ufunc: np.ufunc) -> Any:
     def at(a: Any, indices: Any, b: Any = None) -> Any:
         raise NoGradientRule(
-            f"np.{ufunc.__name__}.at writes into its argument in place, and the gradient would be lost; build the new "
-            f"value instead: for rows that may repeat, x + np.eye(len(x))[indices].T @ v adds v at them"
+            f"np.{ufunc.__name__}.at writes into its argument in place and has no rule; assign instead: "
+            f"x[indices] = np.{ufunc.__name__}(x[indices], ...)"
         )
 
     return at
 
 
 UFUNC_METHODS |= {(ufunc, "outer"): _outer(ufunc) for ufunc in UFUNCS if ufunc.nin == 2 and ufunc.signature is None}
-UFUNC_METHODS |= {(ufunc, "at"): _at(ufunc) for ufunc in UFUNCS if ufunc.signature is None}
+for _ufunc in UFUNCS:
+    if _ufunc.signature is None:  # those of arithmetic and extremes are recorded assignments: see assign.py
+        UFUNC_METHODS.setdefault((_ufunc, "at"), _at(_ufunc))

@@ -95,3 +95,35 @@ def test_ranges_keep_their_dtype():
 def test_an_axis_outside_the_array_is_an_error(f):
     with pytest.raises((IndexError, ValueError)):
         f(mg.Tape().watch(np.ones((2, 3))))
+
+
+@pytest.mark.parametrize(
+    "ufunc",
+    [np.add, np.subtract, np.multiply, np.divide, np.maximum, np.minimum, np.logaddexp],
+    ids=lambda u: u.__name__,
+)
+def test_at_combines_as_often_as_an_element_comes(ufunc):
+    x, v, places = np.array([1.0, 2.0, 3.0, 4.0]), np.array([0.5, 1.5, 2.5, -1.2]), np.array([1, 1, 3, 1])
+
+    def f(x, v):
+        y = x * 1.0
+        ufunc.at(y, places, v)
+        return y * y
+
+    expected = x.copy()
+    ufunc.at(expected, places, v)
+    np.testing.assert_allclose(mg.vjp(f, x, v)[0], expected * expected)
+    mg.check_grads(f, (x, v))
+    with pytest.raises(mg.NoGradientRule, match="plain array"):
+        mg.grad(lambda v: (ufunc.at(np.zeros(4), places, v), v.sum())[1])(v)
+
+
+def test_at_with_slices_and_negative_indices():
+    def f(x):
+        y = x * 1.0
+        np.add.at(y, (slice(None), [0, -3]), 2.0 * x[:, :1])
+        return y * y
+
+    x = np.arange(6.0).reshape(2, 3) + 0.5
+    np.testing.assert_allclose(mg.vjp(f, x)[0], f(x))
+    mg.check_grads(f, (x,))

@@ -267,7 +267,7 @@ REFUSED = [
     (lambda x: np.sqrt(x, out=np.zeros((2, 3))), "sqrt.*out="),
     (lambda x: np.hypot(1.0, 1.0, out=x), "hypot.*out="),
     (lambda x: np.add(x, 1, order="F"), "add.*order="),
-    (lambda x: np.add.at(x, [0], 1.0), r"add\.at.*np\.eye"),
+    (lambda x: np.hypot.at(x, [0], 1.0), r"hypot\.at.*x\[indices\]"),
     (lambda x: np.add.reduceat(x, [0, 1]), r"add\.reduceat"),
     (lambda x: np.hypot.reduce(x), r"hypot\.reduce"),
     (lambda x: np.subtract.accumulate(x), r"subtract\.accumulate"),
