@@ -29,7 +29,7 @@ from .core.errors import (
 )
 from .core.explain import EXPLAINED
 from .core.scope import scope
-from .core.tensor import Tensor, value_of
+from .core.tensor import Tensor, read_only, value_of
 from .core.tree import map_leaves
 from .ops.loss import softmax_loss
 from .ops.reduce import sum_squares
@@ -226,9 +226,9 @@ class Model:
         how = _takes_train(getattr(self.forward, "__func__", self.forward), inspect.ismethod(self.forward))
         keywords = {} if how == "no" else {how: train}
         # What is recorded cannot be overwritten, and plain arrays must not be either: they are the caller's own.
-        guarded = _Parameters({name: _read_only(w) for name, w in params.items()}, params.model)
+        guarded = _Parameters({name: read_only(w) for name, w in params.items()}, params.model)
         try:
-            return self.forward(guarded, _read_only(X), **keywords)
+            return self.forward(guarded, read_only(X), **keywords)
         except ValueError as error:
             if "read-only" not in str(error):
                 raise
@@ -335,15 +335,6 @@ def _as_array(x: Any, name: str) -> Any:
     if name == "X" and array.dtype.kind not in "fciub":  # of labels the objective knows more
         raise DataError(f"{name} came as {type(x).__name__}, and must be an array of numbers")
     return array
-
-
-def _read_only(x: Any) -> Any:
-    """Return a view that cannot be written to; Tensors and numbers as they are."""
-    if type(x) is not np.ndarray:
-        return x
-    view = x.view()
-    view.flags.writeable = False
-    return view
 
 
 _TAKES_TRAIN: WeakKeyDictionary[Callable[..., Any], str] = WeakKeyDictionary()

@@ -17,7 +17,7 @@ import numpy as np
 from ..core.errors import MinigradWarning, NoGradientRule, OptionError, ShapeError, did_you_mean
 from ..core.numpy_protocol import FALLBACK
 from ..core.primitive import Primitive
-from ..core.tensor import Tensor
+from ..core.tensor import Tensor, read_only
 from ..core.tree import Tree, flatten, path_name
 from .reverse import vjp
 
@@ -41,7 +41,7 @@ class _Call:
     def arguments(self, arrays: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
         leaves = list(self.rest)
         for place, array in zip(self.places, arrays):
-            leaves[place] = _read_only(array)  # a write into it would change the caller's own
+            leaves[place] = _guarded(array)  # a write into it would change the caller's own
         return self.tree.unflatten(leaves)  # type: ignore[no-any-return]
 
     def take_arrays(self) -> list[Any]:
@@ -72,14 +72,8 @@ class Writable:
         self.array = array
 
 
-def _read_only(x: Any) -> Any:
-    if type(x) is Writable:
-        return np.array(x.array)
-    if type(x) is not np.ndarray:
-        return x
-    view = x.view()
-    view.flags.writeable = False
-    return view
+def _guarded(x: Any) -> Any:
+    return np.array(x.array) if type(x) is Writable else read_only(x)
 
 
 # --- checkpoint -----------------------------------------------------------------------------------------------------

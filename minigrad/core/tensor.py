@@ -21,7 +21,7 @@ from .numpy_protocol import UFUNCS, call_function, call_ufunc, load_rest
 if TYPE_CHECKING:
     from .tape import Tape
 
-__all__ = ["Tensor", "value_of"]
+__all__ = ["Tensor", "read_only", "value_of"]
 
 _STORE_SUBSCR = opcode.opmap["STORE_SUBSCR"]
 
@@ -226,3 +226,12 @@ def value_of(x: Any) -> Any:
     while type(x) is Tensor:
         x = x.value
     return x
+
+
+def read_only(x: Any) -> Any:
+    """Return a view of an array that cannot be written to; Tensors and numbers as they are."""
+    if type(x) is not np.ndarray:
+        return x
+    view = x.view()
+    view.flags.writeable = False
+    return view
