@@ -14,6 +14,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from . import health
 from .autodiff.reverse import Recording, scalar_value
 from .core.errors import (
     DataError,
@@ -28,7 +29,9 @@ from .core.errors import (
     did_you_mean,
 )
 from .core.explain import EXPLAINED
+from .core.guard import guarding
 from .core.scope import scope
+from .core.tape import tell_more
 from .core.tensor import Tensor, read_only, value_of
 from .core.tree import map_leaves
 from .ops.loss import softmax_loss
@@ -53,6 +56,8 @@ class Model:
     reg : float
         Strength of the L2 regularisation: ``0.5 * reg * sum(W * W)`` is added to the loss over the parameters of two or
         more dimensions.
+    silenced : tuple of warning classes
+        The signs of trouble that this model need not be warned of, such as `mg.DeadUnitsWarning`.
 
     Examples
     --------
@@ -70,6 +75,7 @@ class Model:
     params: dict[str, Any]
     state: dict[str, Any]
     reg: float = 0.0
+    silenced: tuple[type[Warning], ...] = ()
 
     def __new__(cls, *args: Any, **keywords: Any) -> Model:
         self = super().__new__(cls)  # here, so that a subclass need not call super().__init__()
@@ -104,6 +110,13 @@ class Model:
     def objective(self, scores: Any, y: Any) -> Any:
         """Return the data loss, one number: softmax cross-entropy, unless a subclass overrides it."""
         return softmax_loss(scores, y)
+
+    def data_loss(self, params: dict[str, Any], X: Any, y: Any) -> Any:
+        """Return the loss of a minibatch in training, before regularisation: `objective` of the scores of `forward`.
+
+        Override it where the forward pass itself reads y, as a model that predicts the next word of a caption does.
+        """
+        return self.objective(self._scores(self.apply(params, X, train=True), X), y)
 
     def penalty(self, params: dict[str, Any]) -> Any:
         """Return the regularisation loss: ``0.5 * reg * sum(W * W)`` over parameters of two or more dimensions."""
@@ -145,30 +158,70 @@ class Model:
         if y is None:
             return self._test_scores(X)
         y = _as_array(y, "y")
-        params, entries, before = self.params, dict(self.params), self.state
-        self.state = copy.deepcopy(before)
+        return self._differentiate(lambda params: self._training_loss(params, X, y), X)
+
+    def value_and_grad(self, function: Callable[[dict[str, Any]], Any]) -> tuple[float, dict[str, Any]]:
+        """Differentiate a function of this model's parameters, with everything that `loss` takes care of.
+
+        `loss` is this for its own loss. Others are, for example, a generator's, which another model judges.
+
+        Parameters
+        ----------
+        function : callable
+            Takes the parameters, a dict, and returns one number. It runs the model with `apply`.
+
+        Returns
+        -------
+        (value, grads) : (float, dict of str to array)
+            As from `loss`. What `apply` did to `state` is kept.
+
+        Raises
+        ------
+        As `loss`; after an error, `params` and `state` are as they were.
+
+        Examples
+        --------
+        >>> import numpy as np, minigrad as mg
+        >>> model = mg.nn.Affine(1).build(np.ones((1, 2)), seed=0)
+        >>> X, target = np.ones((4, 2)), np.zeros((4, 1))
+        >>> value, grads = model.value_and_grad(lambda params: mg.mse(model.apply(params, X, train=True), target))
+        >>> list(grads)
+        ['W', 'b']
+        """
+        self._check_params()
+        return self._differentiate(function)
+
+    def apply(self, params: dict[str, Any], *inputs: Any, train: bool = False, **options: Any) -> Any:
+        """Run the forward pass with given parameters, in training or at test time. In training it may change `state`.
+
+        Parameters
+        ----------
+        params : dict
+            Of arrays or Tensors, with the names of `params`.
+        *inputs : arrays or Tensors
+            What `forward` takes: X, and more where it takes more.
+        train : bool
+        **options
+            What `forward` takes by keyword, such as a mask.
+
+        What a training run has put into `state` is plain arrays afterwards: no gradient flows from step to step.
+        """
+        if not isinstance(params, _Parameters):
+            params = _Parameters(params, type(self).__name__)
+        # What is recorded cannot be overwritten, and plain arrays must not be either: they are the caller's own.
+        guarded = _Parameters({name: read_only(w) for name, w in params.items()}, params.model)
         try:
-            recording = Recording(lambda params: self._training_loss(params, X, y), self.params)
-            loss = scalar_value(recording, recording.out, f"{type(self).__name__}.objective")
-            number = float(value_of(loss))
-            if not math.isfinite(number):
-                raise self._not_finite(number, X)
-            gradients, reached = recording.pull([recording.out], [np.ones((), loss.dtype)], consume=True)
-            state = map_leaves(value_of, self.state)
-            if self.params is not params or any(params.get(name) is not w for name, w in entries.items()):
-                raise ParameterError(
-                    f"{type(self).__name__}.forward has assigned to self.params; it computes scores from its argument "
-                    f"params, and leaves updates to the Solver"
-                )
-        except BaseException:
-            params.clear()
-            params.update(entries)
-            self.params, self.state = params, before
-            raise
-        self.state = state
-        self._warn_unreached([name for name, found in zip(self.params, reached) if not found])
-        gradients = [np.asarray(g) if isinstance(g, np.generic) else g for g in gradients]
-        return number, dict(zip(self.params, gradients))
+            out = self._run(guarded, [read_only(x) for x in inputs], train, options)
+        except ValueError as error:
+            if "read-only" not in str(error):
+                raise
+            raise ParameterError(
+                f"{type(self).__name__}.forward writes into X or a parameter in place; that would change the caller's "
+                f"array: compute a new one, as in W = W * c"
+            ) from error
+        if train and self.state:
+            self.state = map_leaves(_settled, self.state)
+        return out
 
     def evaluate(self, params: dict[str, Any], X: Any, y: Any = None) -> Any:
         """Compute the scores (without y) or the training loss as a function of given parameters.
@@ -193,56 +246,98 @@ class Model:
         self.state = copy.deepcopy(before)
         try:
             if y is None:
-                return self._forward(params, X, train=False)
+                return self.apply(params, X)
             return self._training_loss(params, X, y)
         finally:
             self.state = before
 
+    def first_nonfinite(self, X: Any, y: Any, path: Any = None) -> str | None:
+        """Run a training step again, and say which op makes the first NaN or infinity, forward or backward.
+
+        Parameters
+        ----------
+        X, y
+            As of `loss`.
+        path : str or Path, optional
+            Where to save a picture of the computation around that op, with the op marked.
+
+        Returns
+        -------
+        str or None
+            None if all is finite.
+        """
+        from .autodiff.anomaly import find_first_nonfinite
+
+        return find_first_nonfinite(lambda params: self.evaluate(params, X, y), self.params, path=path)
+
     def _test_scores(self, X: Any) -> Any:
         try:
             return self._scores(self.evaluate(self.params, X), X)
-        except MinigradError:
+        except (MinigradError, *EXPLAINED) as error:
+            plain = error
+        # It may name neither op nor parameters. A recorded run does, so make one to raise a better error.
+        try:
+            Recording(lambda params: self._scores(self.evaluate(params, X), X), self.params)
+        except MinigradError as error:
+            tell_more(error, error.tape)
             raise
-        except EXPLAINED:
-            # NumPy's own error names neither op nor parameters. A recorded run does, so make one to raise a better one.
-            Recording(lambda params: self.evaluate(params, X), self.params)
-            raise
+        raise plain
 
     # --- how it is done ---------------------------------------------------------------------------------------------
 
     def _training_loss(self, params: dict[str, Any], X: Any, y: Any) -> Any:
         params = _Parameters(params, type(self).__name__)
-        scores = self._scores(self._forward(params, X, train=True), X)
-        loss = self.objective(scores, y)
+        loss = self.data_loss(params, X, y)
         if loss is None:
-            raise DTypeError(f"{type(self).__name__}.objective returned None; is a `return` missing?")
+            method = "objective" if type(self).data_loss is Model.data_loss else "data_loss"
+            raise DTypeError(f"{type(self).__name__}.{method} returned None; is a `return` missing?")
         with scope("regularisation"):
             penalty = self.penalty(params)
             return loss if type(penalty) is float and penalty == 0.0 else loss + penalty
 
-    def _forward(self, params: dict[str, Any], X: Any, train: bool) -> Any:
-        if not isinstance(params, _Parameters):
-            params = _Parameters(params, type(self).__name__)
-        how = _takes_train(getattr(self.forward, "__func__", self.forward), inspect.ismethod(self.forward))
-        keywords = {} if how == "no" else {how: train}
-        # What is recorded cannot be overwritten, and plain arrays must not be either: they are the caller's own.
-        guarded = _Parameters({name: read_only(w) for name, w in params.items()}, params.model)
+    def _differentiate(self, function: Callable[[dict[str, Any]], Any], X: Any = None) -> tuple[float, dict[str, Any]]:
+        """Run a function of the parameters on a tape and pull its gradients; keep the state only if all went well."""
+        params, entries, before = self.params, dict(self.params), self.state
+        self.state = copy.deepcopy(before)
         try:
-            return self.forward(guarded, read_only(X), **keywords)
-        except ValueError as error:
-            if "read-only" not in str(error):
-                raise
-            raise ParameterError(
-                f"{type(self).__name__}.forward writes into X or a parameter in place; that would change the caller's "
-                f"array: compute a new one, as in W = W * c"
-            ) from error
+            with guarding("warn"):
+                recording = Recording(function, self.params)
+            loss = scalar_value(recording, recording.out, f"{type(self).__name__}.objective")
+            number = float(value_of(loss))
+            if not math.isfinite(number):
+                raise self._not_finite(number, X, function)
+            self._look_after(recording, X)
+            gradients, reached = recording.pull([recording.out], [np.ones((), loss.dtype)], consume=True)
+            state = map_leaves(value_of, self.state)
+            if self.params is not params or any(params.get(name) is not w for name, w in entries.items()):
+                raise ParameterError(
+                    f"{type(self).__name__}.forward has assigned to self.params; it computes scores from its argument "
+                    f"params, and leaves updates to the Solver"
+                )
+        except BaseException as error:
+            params.clear()
+            params.update(entries)
+            self.params, self.state = params, before
+            if isinstance(error, MinigradError) and error.tape is not None:
+                tell_more(error, error.tape)
+            raise
+        self.state = state
+        self._warn_unreached([name for name, found in zip(self.params, reached) if not found])
+        gradients = [np.asarray(g) if isinstance(g, np.generic) else g for g in gradients]
+        return number, dict(zip(self.params, gradients))
+
+    def _run(self, params: dict[str, Any], inputs: list[Any], train: bool, options: dict[str, Any]) -> Any:
+        """Call `forward`, and tell it whether this is training if it asks."""
+        how = _takes_train(getattr(self.forward, "__func__", self.forward), inspect.ismethod(self.forward))
+        return self.forward(params, *inputs, **options, **({} if how == "no" else {how: train}))
 
     def _scores(self, scores: Any, X: Any) -> Any:
         """Return what `forward` returned, after checking that it is an array that fits the minibatch."""
         name = f"{type(self).__name__}.forward"
         if scores is None:
             raise DTypeError(f"{name} returned None; it must return the scores: is a `return` missing?")
-        if getattr(self.objective, "__func__", None) is not Model.objective:
+        own_loss = type(self).data_loss is not Model.data_loss
+        if own_loss or getattr(self.objective, "__func__", None) is not Model.objective:
             return scores  # its own objective knows what it takes
         if not isinstance(scores, (np.ndarray, Tensor)):
             raise DTypeError(f"{name} returned {type(scores).__name__}; it must return an array of scores (N, C)")
@@ -282,18 +377,28 @@ class Model:
             f"{label} has dtype {w.dtype}, and only floating-point arrays have gradients; use {name}.astype(float)"
         )
 
-    def _not_finite(self, number: float, X: Any) -> NonFiniteError:
-        values = {"X": X, **self.params}
+    def _look_after(self, recording: Recording, X: Any) -> None:
+        """Now and then look at a training step for signs that the network will not train well, and warn."""
+        self.__dict__["_steps"] = steps = self.__dict__.get("_steps", 0) + 1
+        if health.due(steps):
+            said = self.__dict__.setdefault("_warned", set())
+            health.warn(health.advise(recording.tape.records, X), said, type(self).__name__, self.silenced)
+
+    def _not_finite(self, number: float, X: Any, function: Callable[..., Any]) -> NonFiniteError:
+        values = {**({} if X is None else {"X": X}), **self.params}
         bad = [name for name, x in values.items() if x.dtype.kind in "fc" and not np.isfinite(value_of(x)).all()]
         cause = (
             f"{', '.join(bad)} {'holds' if len(bad) == 1 else 'hold'} NaN or infinity already"
             if bad
-            else "X and all parameters are finite, so it arose in the forward pass: a logarithm of 0, a division by 0, "
-            "or an overflow"
+            else "the data and all parameters are finite, so it arose in the forward pass: a logarithm of 0, a "
+            "division by 0, or an overflow"
         )
+        from .autodiff.anomaly import find_first_nonfinite  # wanted when something went wrong, and not before
+
+        origin = find_first_nonfinite(function, self.params)
         return NonFiniteError(
             f"the loss of {type(self).__name__} is {number}: {cause}; lower the learning rate or the weight scale, and "
-            f"check the data"
+            f"check the data" + (f"\n{origin}" if origin else "")
         )
 
     def _warn_unreached(self, names: list[str]) -> None:
@@ -305,11 +410,11 @@ class Model:
                     f"{type(self).__name__}: the loss does not depend on parameter {name!r}, so its gradient is zero; "
                     f"forward must use its argument params[{name!r}], not self.params[{name!r}]",
                     MinigradWarning,
-                    stacklevel=3,
+                    stacklevel=4,
                 )
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name not in ("_shapes", "_warned")}
+        return {name: value for name, value in self.__dict__.items() if name not in ("_shapes", "_steps", "_warned")}
 
 
 class _Parameters(dict[str, Any]):
@@ -323,6 +428,13 @@ class _Parameters(dict[str, Any]):
         raise MissingParameterError(
             f"{self.model} has no parameter {name!r}{did_you_mean(name, self)} (it has: {', '.join(map(str, self))})"
         )
+
+
+def _settled(x: Any) -> Any:
+    """Take a value of the state off the tapes that differentiate; one that is captured stays on its tape."""
+    while type(x) is Tensor and not x.tape.static:
+        x = x.value
+    return x
 
 
 def _as_array(x: Any, name: str) -> Any:

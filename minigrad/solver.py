@@ -15,6 +15,7 @@ import copy
 import math
 import os
 import pickle
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from numbers import Real
@@ -26,6 +27,7 @@ from minigrad import optim
 from minigrad.core.errors import (
     DataError,
     DTypeError,
+    LargeUpdateWarning,
     NonFiniteError,
     OptionError,
     ParameterError,
@@ -34,6 +36,9 @@ from minigrad.core.errors import (
 )
 
 __all__ = ["Solver", "Trainable"]
+
+LARGE_UPDATE = 0.1
+"""Steps that change the norm of a weight by more than this part of it are warned of."""
 
 _SPLITS = (("X_train", "y_train"), ("X_val", "y_val"))
 _OPTIONS = (
@@ -276,6 +281,7 @@ class Solver:
     def _reset(self) -> None:
         """Forget the training so far, save for the model's parameters; a seed starts anew."""
         self.epoch = 0
+        self._warned = False
         self.best_val_acc: float = 0
         self.best_params: dict[str, np.ndarray] = {}
         self.best_state: dict[str, Any] | None = None
@@ -295,14 +301,18 @@ class Solver:
     def _step(self) -> None:
         """Draw a batch and step every parameter once. Whatever is wrong is found before anything changes."""
         batch = self._draw(self.X_train.shape[0], self.batch_size)
+        X, y = self.X_train[batch], self.y_train[batch]
         try:
-            loss, grads = _loss_and_grads(self.model.loss(self.X_train[batch], self.y_train[batch]))
+            loss, grads = _loss_and_grads(self.model.loss(X, y))
         except NonFiniteError as error:  # a model that looks itself, and knows more of the cause
-            raise self._non_finite(f"{error}. It came") from error
+            cause, _, _ = str(error).partition("\n")
+            raise self._non_finite(f"{cause}. It came", X, y) from error
         params = self.model.params
         if not math.isfinite(loss):
-            raise self._non_finite(f"The loss is {loss}")
+            raise self._non_finite(f"The loss is {loss}", X, y)
         _check_gradients(params, grads)
+        if bad := [name for name, g in grads.items() if not _is_finite(g)]:
+            raise self._non_finite(f"The loss is {loss:.6g}, and the gradient of {', '.join(bad)} is not finite", X, y)
         if not params.keys() <= self.optim_configs.keys():
             added = ", ".join(f'"{name}"' for name in params if name not in self.optim_configs)
             raise ParameterError(f"model.params has gained {added} since the Solver was made; make a new Solver.")
@@ -310,11 +320,37 @@ class Solver:
 
         # The parameters change together, after the last rule has run. The configs change one by one: keeping the old
         # moments until the end as well would cost a sixth of a step in fresh memory (adam, 300,000 parameters).
+        before = {name: w.copy() for name, w in params.items()} if self._is_looking() else {}
         next_params = {}
         for name, w in params.items():
             stepped = self.update_rule(w, grads[name], self.optim_configs[name])
             next_params[name], self.optim_configs[name] = _checked_update(name, w, stepped)
         params.update(next_params)
+        self._warn_of_large_updates(before)
+
+    def _is_looking(self) -> bool:
+        """Whether this step is looked at for large updates: the 32nd, 64th, 128th ..., after the first have settled."""
+        step = len(self.loss_history)
+        return step >= 32 and step & (step - 1) == 0
+
+    def _warn_of_large_updates(self, before: Mapping[str, np.ndarray]) -> None:
+        """Warn, once, if the weights have changed by more than a tenth in one step."""
+        if LargeUpdateWarning in getattr(self.model, "silenced", ()):
+            return
+        for name, w in before.items():
+            size, change = np.linalg.norm(w), np.linalg.norm(self.model.params[name] - w)
+            if w.ndim >= 2 and change > LARGE_UPDATE * size and not self._warned:
+                self._warned = True
+                config = self.optim_configs[name]
+                warnings.warn(
+                    f'"{name}" has changed by {change / size if size else math.inf:.0%} in step '
+                    f"{len(self.loss_history)}, with learning rate "
+                    f"{config.get('learning_rate', optim.default_learning_rate(self.update_rule))}; a good step is "
+                    f"about 0.1% of the weights, and above {LARGE_UPDATE:.0%} training is seldom stable: lower the "
+                    f"learning rate",
+                    LargeUpdateWarning,
+                    stacklevel=4,
+                )
 
     def _decay_learning_rate(self) -> None:
         for config in self.optim_configs.values():
@@ -388,15 +424,24 @@ class Solver:
                     f"labels go from 0 to {num_classes - 1}. Give the model more classes, or count the labels from 0."
                 )
 
-    def _non_finite(self, what: object) -> NonFiniteError:
+    def _non_finite(self, what: str, X: np.ndarray, y: np.ndarray) -> NonFiniteError:
         config = next(iter(self.optim_configs.values()))
         learning_rate = config.get("learning_rate", optim.default_learning_rate(self.update_rule))
         return NonFiniteError(
             f"{what} at iteration {len(self.loss_history) + 1}, in epoch {self.epoch + 1}, with learning rate "
             f"{learning_rate}. This step has changed no parameter. Lower the learning rate (try a tenth of it); "
             "if it is the first iteration, check the data, the scale of the initial parameters, and the model for "
-            "log(0), 0/0 and overflow."
+            f"log(0), 0/0 and overflow.{self._origin(X, y)}"
         )
+
+    def _origin(self, X: np.ndarray, y: np.ndarray) -> str:
+        """Ask a model that can tell which op went wrong, and let it draw that op."""
+        find = getattr(self.model, "first_nonfinite", None)
+        if find is None:
+            return ""
+        with _global_random_state_kept():
+            text = find(X, y, path=f"{self.checkpoint_name or 'solver'}_nonfinite.svg")
+        return f"\n{text}" if text else ""
 
 
 # The options.
@@ -468,6 +513,7 @@ def _check_model(model: Any) -> None:
         came = "an empty dict" if isinstance(params, Mapping) else type(params).__name__
         raise ParameterError(
             f"{type(model).__name__}.params must be a dict of parameter names and float arrays; got {came}."
+            + (" Build it first: model.build(X_train[:1])." if hasattr(model, "build") else "")
         )
     for name, w in params.items():
         if not isinstance(w, (np.ndarray, np.generic)) or w.dtype.kind not in "fc":
@@ -510,6 +556,12 @@ def _check_gradients(params: Mapping[str, np.ndarray], grads: Mapping[str, np.nd
                 f'The gradient of "{name}" is {_describe(grads[name])}, and the parameter has shape {w.shape}; '
                 "the two must be equal. Was a sum over the batch left out, or a transpose?"
             )
+
+
+def _is_finite(g: np.ndarray) -> bool:
+    """Whether all elements are finite. A sum tells it in one pass, unless it overflows itself."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool(np.isfinite(np.sum(g)) or np.isfinite(g).all())
 
 
 def _wrong_names(params: Mapping[str, Any], grads: Mapping[str, Any]) -> ParameterError:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import minigrad as mg
+from tests.example_scripts import EXAMPLES
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted((ROOT / "docs").glob("*.md"))
@@ -64,4 +65,4 @@ def test_the_contents_page_names_every_page():
 
 def test_the_contents_page_names_every_example():
     contents = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
-    assert [path.name for path in (ROOT / "examples").glob("*.py") if f"{path.name})" not in contents] == []
+    assert [example for example in EXAMPLES if f"{example}.py)" not in contents] == []

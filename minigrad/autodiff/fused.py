@@ -43,7 +43,7 @@ class Fused(Primitive):
         unread = tuple(name for name in self.args if name not in arrays)
         self.backward_op = op = _backward_primitive(self, kernel, arrays, [n for n in names if n in self.static])
 
-        def rule(g: Any, *, wants: tuple[str, ...], **reads: Any) -> tuple[Any, ...]:
+        def rule(g: Any, /, *, wants: tuple[str, ...], **reads: Any) -> tuple[Any, ...]:
             inputs = {name: reads[name] for name in arrays}
             static = {name: reads[name] for name in self.static}
             shapes = tuple((name, reads[f"{name}_shape"]) for name in unread)
@@ -95,7 +95,7 @@ def _backward_primitive(op: Fused, kernel: Callable[..., Any], arrays: tuple[str
     backward_op.__module__ = op.__module__
     backward_op.__doc__ = f"The backward pass of {op.name}: the cotangents of the arguments named by ``needs``."
 
-    def rule(c: Any, *, wants: tuple[str, ...], needs: tuple[str, ...], unread: Any, **reads: Any) -> tuple[Any, ...]:
+    def rule(c: Any, /, *, wants: tuple[str, ...], needs: tuple[str, ...], unread: Any, **reads: Any) -> tuple[Any, ...]:
         params = {name: reads[name] for name in op.static}
         given = {name: reads[name] for name in arrays if name in op.args}
 

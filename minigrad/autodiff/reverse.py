@@ -15,10 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from ..core.errors import DTypeError, OptionError, ShapeError, StaleTensorError
+from ..core.errors import DTypeError, MinigradError, OptionError, ShapeError, StaleTensorError
+from ..core.guard import guarding
 from ..core.primitive import UNWANTED, Primitive
 from ..core.scope import at_scope
-from ..core.tape import Node, Tape, check_cotangent
+from ..core.tape import Node, Tape, check_cotangent, watcher
 from ..core.tensor import Tensor
 from ..core.tree import flatten, map_leaves, path_name
 
@@ -50,6 +51,8 @@ def backward(records: list[Any], seeds: dict[int, Any], sources: Sequence[int], 
     list
         One cotangent per source, None where nothing arrived. They may share memory: see `own`.
     """
+    if (watch := watcher()) is not None:
+        records = watch.walked(records, seeds)  # the same entries, with plans that look at what they pull
     last = _end_of_outputs(records, max(seeds))
     cotangents: list[Any] = [None] * last
     owned = bytearray(last)  # 1 where the array was made by an addition here, so that nobody else holds it
@@ -250,6 +253,15 @@ class Recording:
         inputs = [self.tape.watch(leaf, name) for leaf, name in zip(self.leaves, labels)]
         try:
             self.out = f(self.tree.unflatten(inputs))
+        except MinigradError as error:
+            if error.tape is None:
+                error.tape = self.tape
+            raise
+        except ValueError as error:
+            # Where a Tensor is stored into an element of an array, NumPy puts its own words before the Tensor's.
+            if not isinstance(error.__cause__, MinigradError):
+                raise
+            raise error.__cause__ from None
         finally:
             self.tape.end()
 
@@ -274,7 +286,8 @@ class Recording:
                 before = seeds.get(out.index)
                 seeds[out.index] = cotangent if before is None else before + cotangent
         count = len(self.leaves)
-        found = backward(self.tape.records, seeds, range(count), consume=consume) if seeds else [None] * count
+        with guarding(""):  # rules may broadcast
+            found = backward(self.tape.records, seeds, range(count), consume=consume) if seeds else [None] * count
         reached = [gradient is not None for gradient in found]
         gradients = own(
             [self._result(i, gradient) for i, gradient in enumerate(found)], [*seeds.values(), *self.leaves]

@@ -35,13 +35,47 @@ def diagnose(found: Any, right: Any, x: Any, sizes: tuple[int, ...] = (), cotang
     """
     found, right, x = (np.asarray(array) for array in (found, right, x))
     if found.shape != right.shape:
-        return f"its shape is {found.shape}, and the argument's is {right.shape}"
+        return f"its shape is {found.shape}, and the argument's is {right.shape}{_misshaped(found, right)}"
     if not np.all(np.isfinite(found)):
         return "it holds NaN or infinity"
     if not np.any(found):
         return "it is zero: no gradient arrives (is the value taken out on the way, with .value or stop_gradient?)"
-    checks = (_permuted, _wrong_axis, _missing_term)
+    checks = (_permuted, _flipped, _wrong_axis, _missing_term, _masked, _elsewhere)
     return _factor(found, right, sizes) or next(filter(None, (c(found, right, x, cotangent) for c in checks)), "")
+
+
+def _misshaped(found: Any, right: Any) -> str:
+    """Say what would bring a gradient of the wrong shape to the right one, or return an empty string."""
+    if found.size == right.size:
+        for order in itertools.permutations(range(found.ndim)):
+            if list(order) != sorted(order) and _same(np.transpose(found, order), right):
+                return f": it is the right one with its axes in the order {_inverse(order)}: transposed"
+        if _same(found.reshape(right.shape), right):
+            return ": the numbers are right, and only the shape is not: reshape it"
+    for axes in _axes(found.ndim):
+        if found.size > right.size and _same_numbers(np.sum(found, axis=axes), right):
+            return f": it is not summed over axis {axes}, along which the argument was broadcast"
+    for axes in _axes(right.ndim):
+        if found.size < right.size and _same_numbers(np.sum(right, axis=axes), found):
+            return f": it is summed over axis {axes}, and the right one is not"
+    return ""
+
+
+def _axes(count: int) -> list[tuple[int, ...]]:
+    """Return all choices of axes, few first."""
+    return [axes for some in range(1, count + 1) for axes in itertools.combinations(range(count), some)]
+
+
+def _inverse(order: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(int(axis) for axis in np.argsort(order))
+
+
+def _same(a: Any, b: Any) -> bool:
+    return bool(a.shape == b.shape and _close(a, b))
+
+
+def _same_numbers(a: Any, b: Any) -> bool:
+    return bool(np.size(a) == np.size(b) and _close(np.reshape(a, np.shape(b)), b))
 
 
 def _close(a: Any, b: Any) -> bool:
@@ -72,6 +106,40 @@ def _permuted(found: Any, right: Any, x: Any, cotangent: Any) -> str:
         if list(order) != sorted(order) and moved.shape == found.shape and _close(found, moved):
             return f"it is the right one with its axes in the order {order}: transposed"
     return ""
+
+
+def _flipped(found: Any, right: Any, x: Any, cotangent: Any) -> str:
+    for axes in _axes(found.ndim):
+        if _close(found, np.flip(right, axes)) and not _close(found, right):
+            return f"it is the right one reversed along axis {axes}: is a kernel to be rotated, or not?"
+    return ""
+
+
+def _masked(found: Any, right: Any, x: Any, cotangent: Any) -> str:
+    """Recognise a mask that was left out, or gradients that were overwritten where they add up."""
+    small = 1e-4 * np.max(np.abs(right), initial=0.0)
+    equal, lacks, has = np.abs(found - right) <= small, np.abs(found) <= small, np.abs(right) > small
+    if not small or not np.any(equal & has) or np.all(equal):
+        return ""
+    if np.all(equal | ~has):
+        return (
+            f"it is right where the right one is not zero, and not zero in {np.count_nonzero(~equal):,} places where "
+            f"it should be: is a mask left out (of relu, a maximum, dropout)?"
+        )
+    if np.all(equal | lacks):
+        return (
+            f"it is zero in {np.count_nonzero(~equal):,} places where it should not be, and right elsewhere: is a mask "
+            f"too narrow, or a part never written?"
+        )
+    return ""
+
+
+def _elsewhere(found: Any, right: Any, x: Any, cotangent: Any) -> str:
+    if found.ndim < 2 or found.dtype.kind == "c" or _close(found, right) or np.all(right == right.flat[0]):
+        return ""
+    if not _close(np.sort(found, axis=None), np.sort(right, axis=None)):
+        return ""
+    return "it holds the right numbers in other places: a reshape or a transpose in the wrong order?"
 
 
 def _wrong_axis(found: Any, right: Any, x: Any, cotangent: Any) -> str:

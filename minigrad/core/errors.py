@@ -8,16 +8,22 @@ do about it.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 __all__ = [
+    "BiasBeforeNormWarning",
     "BranchError",
+    "BroadcastWarning",
     "DataError",
+    "DeadUnitsWarning",
     "DTypeError",
     "GradientError",
     "GraphvizFailed",
     "GraphvizNotFound",
+    "LargeUpdateWarning",
     "MinigradError",
     "MinigradWarning",
+    "MissingFileError",
     "MissingParameterError",
     "NoGradientRule",
     "NonFiniteError",
@@ -26,12 +32,15 @@ __all__ = [
     "SciPyNotFound",
     "ShapeError",
     "StaleTensorError",
+    "UnnormalisedInputWarning",
     "did_you_mean",
 ]
 
 
 class MinigradError(Exception):
     """Base class of every error that minigrad raises on purpose."""
+
+    tape: Any = None  # what was being recorded when it was raised
 
 
 class ShapeError(MinigradError, ValueError):
@@ -44,6 +53,10 @@ class DTypeError(MinigradError, TypeError):
 
 class DataError(MinigradError, ValueError):
     """Data or labels that cannot be trained on."""
+
+
+class MissingFileError(DataError, FileNotFoundError):
+    """A file of a data set is not where it was looked for."""
 
 
 class ParameterError(MinigradError, ValueError):
@@ -93,7 +106,31 @@ class GraphvizFailed(MinigradError, RuntimeError):
 
 
 class MinigradWarning(UserWarning):
-    """Something that works, and is probably not what was meant."""
+    """Something that works, and is probably not what was meant.
+
+    Each kind has a class of its own, so that one can be silenced and not the others:
+    ``warnings.filterwarnings("ignore", category=mg.DeadUnitsWarning)``.
+    """
+
+
+class BroadcastWarning(MinigradWarning):
+    """Two arrays broadcast to a shape larger than both, as (N,) and (N, 1) do by accident."""
+
+
+class BiasBeforeNormWarning(MinigradWarning):
+    """A bias stands in front of a batch normalisation, which takes it away again."""
+
+
+class DeadUnitsWarning(MinigradWarning):
+    """Most units of a layer are never active."""
+
+
+class LargeUpdateWarning(MinigradWarning):
+    """A learning rate makes updates that are large beside the weights."""
+
+
+class UnnormalisedInputWarning(MinigradWarning):
+    """The data have not been centred or scaled."""
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

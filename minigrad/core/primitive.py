@@ -23,9 +23,10 @@ import numpy as np
 
 from .errors import DTypeError, MinigradError, NoGradientRule, did_you_mean
 from .explain import EXPLAINED, explain, where
+from .guard import check_broadcast
 from .numpy_protocol import FUNCTIONS, UFUNCS, adapt
 from .scope import current_scope
-from .tape import Tape
+from .tape import Tape, watcher
 from .tensor import Tensor
 
 __all__ = ["REGISTRY", "UNWANTED", "Plan", "Primitive", "primitive"]
@@ -395,6 +396,8 @@ class Primitive:
                 shape, dtype = out.shape, out.dtype
             except AttributeError:  # a Python number, a list, or nothing at all
                 return record(x, y)
+            if shape != (left if mask & 1 else right).shape and self.linear == "elementwise":
+                check_broadcast(self.name, x, y, shape)
             plan = plans[mask] or self.plan(mask, 2)
             saved = plan.save((left, right), out) if plan.save is not None else ()
             records = tape.records
@@ -429,6 +432,8 @@ class Primitive:
             raise explain(self, args, params, error) from error
         results = tuple(map(self._as_result, out)) if self.outputs else (self._as_result(out),)
         entered = tape.enter(self, args, values, {**self.defaults, **params}, results)
+        if not tape.plain and (watch := watcher()) is not None:
+            watch.recorded(self, tape, args, results, entered)
         return entered if self.outputs else entered[0]
 
     def _as_result(self, value: Any) -> Any:

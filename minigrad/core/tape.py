@@ -7,8 +7,11 @@ compiler turns it into a program. It is flat so that no reader needs recursion o
 from __future__ import annotations
 
 import itertools
+import linecache
 import sys
+import traceback
 from collections.abc import Sequence
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -20,11 +23,17 @@ from .tensor import Tensor
 from .tree import flatten, path_name
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from .primitive import Plan, Primitive
 
 __all__ = ["Node", "Tape"]
 
 _levels = itertools.count(1)  # a newer tape has a higher level; next() is atomic, so threads may share it
+
+WATCH: ContextVar[Any] = ContextVar("minigrad_watch", default=None)
+watcher = WATCH.get
+"""Return who looks at all that is recorded and walked in this context: None but under ``mg.detect_anomaly()``."""
 
 
 class Node(NamedTuple):
@@ -144,9 +153,10 @@ class Tape:
     def __init__(self, *, lines: bool = False, full: bool = True, static: bool = False) -> None:
         self.level = next(_levels)
         self.records: list[Any] = []  # tuples with the fields of Node
+        watched = watcher() is not None
         self.full = full or lines
-        self.plain = not self.full  # whether ops may take the short way of recording, which keeps no more than this
-        self.lines = lines
+        self.plain = not (self.full or watched)  # whether ops may take the short way of recording, which keeps no more
+        self.lines = lines or watched
         self.static = static  # a captured program may not branch on values
         self.ended = False
 
@@ -372,18 +382,45 @@ def _kind(dtype: np.dtype[Any]) -> str:
     return f"{names.get(dtype.kind, 'an array')} ({dtype})"
 
 
-_INTERNAL = ("minigrad.core.", "minigrad.autodiff.", "minigrad.ops.", "minigrad.model.", "minigrad.draw.", "numpy.")
+_INTERNAL = (
+    *(f"minigrad.{room}." for room in ("core", "autodiff", "ops", "nn", "model", "solver", "draw", "check")),
+    "numpy.",
+)
 
 
 def user_line() -> tuple[str, int] | None:
     """Return file and line of the innermost frame outside NumPy and the machinery of minigrad."""
-    frame = sys._getframe(1)
-    while frame is not None:
-        module = frame.f_globals.get("__name__", "") + "."
-        if not module.startswith(_INTERNAL):
-            return frame.f_code.co_filename, frame.f_lineno
-        frame = frame.f_back  # type: ignore[assignment]
-    return None
+    frame = user_frame()
+    return (frame.f_code.co_filename, frame.f_lineno) if frame is not None else None
+
+
+def user_frame() -> FrameType | None:
+    """Return the innermost frame outside NumPy and the machinery of minigrad."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and _internal(frame):
+        frame = frame.f_back
+    return frame
+
+
+def _internal(frame: FrameType) -> bool:
+    return f"{frame.f_globals.get('__name__', '')}.".startswith(_INTERNAL)
+
+
+def tell_more(error: Exception, tape: Tape | None) -> None:
+    """Add to an error's text the user's line that it came from, and what was last recorded before it."""
+    lines = []
+    places = [(frame, number) for frame, number in traceback.walk_tb(error.__traceback__) if not _internal(frame)]
+    if places:
+        frame, number = places[-1]
+        file = frame.f_code.co_filename
+        lines.append(f"  at {file}:{number}: {linecache.getline(file, number).strip()}".rstrip(": "))
+    rows = []
+    for node in tape.nodes[-3:] if tape is not None else ():
+        if node.primitive is not None:
+            rows.append(f"    {node.name} {node.shape} {node.dtype}{f' in {node.scope}' if node.scope else ''}")
+    if rows:
+        lines += ["  recorded before it:", *rows]
+    error.args = ("\n".join([str(error), *lines]), *error.args[1:])
 
 
 def check_cotangent(cotangent: Any, shape: tuple[int, ...], dtype: np.dtype[Any], what: str) -> Any:

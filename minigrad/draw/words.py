@@ -11,12 +11,29 @@ import numpy as np
 from ..core.tape import Node
 from ..core.tensor import value_of
 
-__all__ = ["dtype_text", "line_text", "number_text", "number_texts", "shape_text", "static_text", "static_texts"]
+__all__ = [
+    "bytes_text",
+    "dtype_text",
+    "line_text",
+    "number_text",
+    "number_texts",
+    "op_name",
+    "seconds_text",
+    "shape_text",
+    "source_text",
+    "static_text",
+    "static_texts",
+]
 
 LONG_TEXT = 40
 """What a label says of a static parameter is cut to so many characters."""
 COMMUTATIVE = frozenset({"add", "multiply", "maximum", "minimum", "equal", "not_equal", "logical_and", "logical_or"})
 _SEPARATORS = r"[/\\]"  # of folders, on any system
+CONVOLUTIONS = frozenset({"convolution", "biased_convolution"})
+CALLED = {"max_pooling": "max_pool2d", "drop": "dropout"}
+WINDOWED = {"window": "", "stride": "1", "padding": "0", "dilation": "1", "groups": "1"}
+"""Static parameters with a number per axis, and the number that need not be said."""
+SHORT_NAMES = {"padding": "pad"}
 SHAPES_TELL = frozenset({"keepdims", "shape"})  # static parameters that the shapes on the edges show already
 
 
@@ -80,13 +97,37 @@ def number_texts(node: Node, numbers: dict[int, str]) -> tuple[str, ...]:
     return (f"({', '.join(numbers.get(position, '·') for position in range(count))})",)
 
 
-def static_texts(node: Node) -> tuple[str, ...]:
-    """Write the static parameters that differ from their defaults."""
+def op_name(node: Node) -> str:
+    """Return what a picture calls an op: what the user called it, where the op is a part of that.
+
+    >>> import numpy as np, minigrad as mg
+    >>> tape = mg.Tape()
+    >>> x = mg.conv2d(tape.watch(np.ones((1, 3, 8, 8))), np.ones((4, 3, 5, 5)), padding=2)
+    >>> node = next(node for node in tape.nodes if node.role == "op")
+    >>> op_name(node), static_texts(node, [(1, 3, 8, 8), (4, 3, 5, 5)])
+    ('conv2d', ('5×5', 'pad 2'))
+    """
+    if node.name in CONVOLUTIONS:
+        return f"conv{len(node.shape) - 2}d"
+    return CALLED.get(node.name, node.name)
+
+
+def static_texts(node: Node, shapes: Sequence[Sequence[int]] = ()) -> tuple[str, ...]:
+    """Write the static parameters that differ from their defaults; of a window its size, from the arguments' shapes."""
     op = node.primitive
     if op is None or op.kind == "backward":  # those of a backward kernel are plumbing
         return ()
     texts = []
+    if node.name in CONVOLUTIONS and len(shapes) > 1:
+        texts.append(shape_text(shapes[1][2:]))
+    window = node.params.get("window")
     for name, value in node.params.items():
+        if name in WINDOWED:
+            if name == "window":
+                texts.append(static_text(value).strip("()").replace(", ", "×"))
+            elif not _same(value, window) and (number := _one_number(value)) != WINDOWED[name]:
+                texts.append(f"{SHORT_NAMES.get(name, name)} {number}")
+            continue
         if name in SHAPES_TELL or _same(value, op.defaults.get(name)):
             continue
         if name == "index" and isinstance(value, tuple):
@@ -94,6 +135,14 @@ def static_texts(node: Node) -> tuple[str, ...]:
         else:
             texts.append(name if value is True else f"{name} {static_text(value)[:LONG_TEXT]}")
     return tuple(texts)
+
+
+def _one_number(value: Any) -> str:
+    """Write a number per axis, or a pair of them, as one number where all are equal."""
+    numbers: set[Any] = set()
+    for part in value if isinstance(value, tuple) else (value,):
+        numbers.update(part if isinstance(part, tuple) else (part,))
+    return static_text(numbers.pop()) if len(numbers) == 1 else static_text(value)
 
 
 def _same(value: Any, default: Any) -> bool:
@@ -106,3 +155,41 @@ def _same(value: Any, default: Any) -> bool:
 def line_text(line: tuple[str, int] | None) -> str:
     """Name the file without its folder, so that the text is the same on every machine."""
     return "" if line is None else f"{re.split(_SEPARATORS, line[0])[-1]}:{line[1]}"
+
+
+def source_text(line: tuple[str, int] | None) -> str:
+    """Return what stands at a line of the user's code; an empty string when it cannot be read."""
+    if line is None:
+        return ""
+    import linecache
+
+    return linecache.getline(*line).strip()
+
+
+def bytes_text(count: float) -> str:
+    """Write an amount of memory.
+
+    >>> bytes_text(5), bytes_text(614_400), bytes_text(1_228_800)
+    ('5 B', '614 KB', '1.23 MB')
+    """
+    units = ("B", "KB", "MB", "GB", "TB")
+    number = 0
+    while count >= 999.5 and number < len(units) - 1:
+        count, number = count / 1000, number + 1
+    return f"{count:.3g} {units[number]}"
+
+
+def seconds_text(seconds: float) -> str:
+    """Write a time.
+
+    >>> seconds_text(1.5), seconds_text(0.0031), seconds_text(2.4e-5)
+    ('1.5 s', '3.1 ms', '24 µs')
+    """
+    for size, unit in ((1.0, "s"), (1e-3, "ms")):
+        if seconds >= size * 0.9995:
+            return f"{_short(seconds / size)} {unit}"
+    return f"{_short(seconds * 1e6)} µs"
+
+
+def _short(number: float) -> str:
+    return f"{number:.0f}" if number >= 99.5 else f"{number:.2g}"

@@ -8,6 +8,7 @@ functions ...) are loaded when a function of theirs, or a name that is not here 
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from types import ModuleType
 from typing import Any
@@ -24,6 +25,7 @@ _LAYERS = {  # these are reached by name alone
     for module, names in {
         "activation": "elu gelu gelu_backward leaky_relu normal_cdf selu sigmoid silu softplus",
         "affine": "affine",
+        "attention": "attention multi_head_attention positional_encoding",
         "conv": """
             biased_convolution conv1d conv2d conv_transpose2d convolution convolution_input convolution_weight
         """,
@@ -35,11 +37,15 @@ _LAYERS = {  # these are reached by name alone
             gan_generator_loss gram_matrix hinge kl_divergence l1 lsgan_discriminator_loss lsgan_generator_loss
             mse nt_xent style_loss temporal_softmax_loss temporal_softmax_loss_backward tv_loss
         """,
-        "norm": "batchnorm batchnorm_backward",
+        "norm": """
+            batchnorm instancenorm layernorm rmsnorm running_batchnorm spatial_batchnorm spatial_groupnorm
+        """,
         "pool": """
             adaptive_avg_pool2d avg_pool2d global_avg_pool max_pool2d max_pooling upsample window_pick
             window_put window_spread window_sum
         """,
+        "recurrent": "gru gru_step lstm lstm_step rnn rnn_step",
+        "special": "log_softmax logsumexp softmax",
     }.items()
     for name in names.split()
 }
@@ -60,6 +66,16 @@ _LATER = (
 __all__: list[str] = ["REGISTRY"]
 
 
+class _Ops(ModuleType):
+    """This package. Some modules have the name of their op; here that name means the op, whoever imports the module."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, getattr(value, name) if isinstance(value, ModuleType) and name in _LAYERS else value)
+
+
+sys.modules[__name__].__class__ = _Ops
+
+
 def _enter(module: ModuleType) -> None:
     """Put a module's primitives into the registry, and them and its compositions among the names here."""
     for name in getattr(module, "__all__", ()):
@@ -75,7 +91,7 @@ def _enter(module: ModuleType) -> None:
 
 
 def _load_rest() -> None:
-    for name in (*dict.fromkeys(_LAYERS.values()), *_LATER):
+    for name in dict.fromkeys((*_LAYERS.values(), *_LATER)):
         _enter(import_module(f".{name}", __name__))
     # Whatever else NumPy's functions reach is here under NumPy's names, also where a module has that name (shape).
     for space in (np, np.linalg, np.fft):

@@ -16,6 +16,7 @@ from ..core.explain import where
 from ..core.primitive import primitive
 from ..kernels import convolution as kernels
 from .define import as_array
+from .layout import channels_first, check_images, in_layout
 
 __all__ = ["conv1d", "conv2d", "conv_transpose2d"]
 
@@ -95,7 +96,15 @@ biased_convolution.reference = lambda x, w, b, **how: convolution(x, w, **how) +
 
 
 def conv2d(
-    x: Any, w: Any, b: Any = None, *, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
+    x: Any,
+    w: Any,
+    b: Any = None,
+    *,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+    layout: str = "NCHW",
 ) -> Any:
     """Convolve images with filters (cross-correlation, as networks have it).
 
@@ -105,7 +114,9 @@ def conv2d(
     Parameters
     ----------
     x : array (N, C, H, W)
+        Or (N, H, W, C), with ``layout="NHWC"``.
     w : array (F, C / groups, KH, KW)
+        In either layout.
     b : array (F,), optional
     stride, dilation : int or (rows, columns)
         Steps between windows, and between the pixels of one window.
@@ -114,10 +125,12 @@ def conv2d(
         odd row of zeros at the end.
     groups : int
         Filters and channels come in so many groups that do not see each other; ``groups=C`` is a depthwise convolution.
+    layout : str
+        Of x and of the result: "NCHW" or "NHWC".
 
     Returns
     -------
-    array (N, F, OH, OW)
+    array (N, F, OH, OW), or (N, OH, OW, F)
         ``OH = (H + top + bottom - dilation * (KH - 1) - 1) / stride + 1``, and OW alike.
 
     Raises
@@ -125,7 +138,7 @@ def conv2d(
     ShapeError
         If the channels do not fit, the kernel is larger than the padded image, or the stride leaves a rest.
     OptionError
-        If stride, padding, dilation or groups is something else than the above.
+        If stride, padding, dilation, groups or layout is something else than the above.
 
     Examples
     --------
@@ -137,7 +150,7 @@ def conv2d(
     >>> mg.ops.conv2d(x, w, np.array([1.0]), stride=2, padding="same").shape
     (1, 1, 2, 2)
     """
-    return _convolve("conv2d", x, w, b, stride, padding, dilation, groups)
+    return _convolve("conv2d", x, w, b, stride, padding, dilation, groups, layout)
 
 
 def conv1d(
@@ -164,7 +177,7 @@ def conv1d(
     >>> mg.ops.conv1d(np.arange(4.0).reshape(1, 1, 4), np.array([[[-1.0, 1.0]]]), padding=(1, 0))
     array([[[0., 1., 1., 1.]]])
     """
-    return _convolve("conv1d", x, w, b, stride, padding, dilation, groups)
+    return _convolve("conv1d", x, w, b, stride, padding, dilation, groups, "NCL")
 
 
 def conv_transpose2d(
@@ -177,6 +190,7 @@ def conv_transpose2d(
     output_padding: Any = 0,
     dilation: Any = 1,
     groups: int = 1,
+    layout: str = "NCHW",
 ) -> Any:
     """Transposed convolution: each pixel of x puts its filters, times itself, on the result, `stride` apart.
 
@@ -186,7 +200,9 @@ def conv_transpose2d(
     Parameters
     ----------
     x : array (N, C, H, W)
+        Or (N, H, W, C), with ``layout="NHWC"``.
     w : array (C, F / groups, KH, KW)
+        In either layout.
     b : array (F,), optional
     stride, dilation, groups
         As of the convolution that it turns round.
@@ -194,10 +210,12 @@ def conv_transpose2d(
         How much is cut off the result. "same" gives ``H * stride`` rows and ``W * stride`` columns.
     output_padding : int or (rows, columns)
         Rows and columns to add at the end of the result, fewer than the stride: a convolution may have left them over.
+    layout : str
+        Of x and of the result: "NCHW" or "NHWC".
 
     Returns
     -------
-    array (N, F, OH, OW)
+    array (N, F, OH, OW), or (N, OH, OW, F)
         ``OH = (H - 1) * stride + dilation * (KH - 1) + 1 - top - bottom + output_padding``, and OW alike.
 
     Raises
@@ -214,9 +232,10 @@ def conv_transpose2d(
     """
     name = "conv_transpose2d"
     x, w, b = as_array(x), as_array(w), None if b is None else as_array(b)
-    _check_ranks(name, x, w, 2, "(C, F / groups, KH, KW)")
-    groups = _check_groups(name, x, w, groups, turned=True)
+    _check_ranks(name, x, w, layout, "(C, F / groups, KH, KW)")
+    groups = _check_groups(name, x, w, groups, layout, turned=True)
     call = f"{where(name)}: x {x.shape}, w {w.shape}"
+    x = channels_first(x, layout)
     strides, dilations = numbers(name, "stride", stride, 2, 1), numbers(name, "dilation", dilation, 2, 1)
     extra = numbers(name, "output_padding", output_padding, 2, 0)
     if any(more >= step for more, step in zip(extra, strides)):
@@ -236,22 +255,26 @@ def conv_transpose2d(
     if min(size) < 1:
         raise ShapeError(f"{call}: padding {margins} cuts off everything: {size} would be left; use less padding")
     out = convolution_input(x, w, size=size, stride=strides, padding=margins, dilation=dilations, groups=groups)
-    if b is None:
-        return out
-    _check_bias(call, b, w.shape[1] * groups)
-    return out + np.reshape(b, (-1, 1, 1))
+    if b is not None:
+        _check_bias(call, b, w.shape[1] * groups)
+        out = out + np.reshape(b, (-1, 1, 1))
+    return in_layout(out, layout)
 
 
-def _convolve(name: str, x: Any, w: Any, b: Any, stride: Any, padding: Any, dilation: Any, groups: Any) -> Any:
-    """Check what came, over one axis or two, and call the op of two."""
-    axes = 1 if name == "conv1d" else 2
+def _convolve(
+    name: str, x: Any, w: Any, b: Any, stride: Any, padding: Any, dilation: Any, groups: Any, layout: str
+) -> Any:
+    """Check what came, over one axis (of the layout NCL) or two, and call the op of two."""
+    axes = 1 if layout == "NCL" else 2
     x, w, b = as_array(x), as_array(w), None if b is None else as_array(b)
-    _check_ranks(name, x, w, axes, "(F, C / groups, K)" if axes == 1 else "(F, C / groups, KH, KW)")
-    groups = _check_groups(name, x, w, groups)
+    _check_ranks(name, x, w, layout, "(F, C / groups, K)" if axes == 1 else "(F, C / groups, KH, KW)")
+    groups = _check_groups(name, x, w, groups, layout)
     strides, dilations = numbers(name, "stride", stride, axes, 1), numbers(name, "dilation", dilation, axes, 1)
     extents = tuple(d * (k - 1) + 1 for d, k in zip(dilations, w.shape[2:]))
-    margins = paddings(name, padding, x.shape[2:], extents, strides)
     call = f"{where(name)}: x {x.shape}, w {w.shape}"
+    if axes == 2:
+        x = channels_first(x, layout)
+    margins = paddings(name, padding, x.shape[2:], extents, strides)
     check_fit(call, "kernel", x.shape[2:], extents, strides, margins)
     if b is not None:
         _check_bias(call, b, w.shape[0])
@@ -260,7 +283,7 @@ def _convolve(name: str, x: Any, w: Any, b: Any, stride: Any, padding: Any, dila
         strides, dilations, margins = (1, *strides), (1, *dilations), ((0, 0), *margins)
     how = {"stride": strides, "padding": margins, "dilation": dilations, "groups": groups}
     out = convolution(x, w, **how) if b is None else biased_convolution(x, w, b, **how)
-    return np.squeeze(out, axis=2) if axes == 1 else out
+    return np.squeeze(out, axis=2) if axes == 1 else in_layout(out, layout)
 
 
 # --- what fits -------------------------------------------------------------------------------------------------------
@@ -353,25 +376,31 @@ def _refuse_rest(
     )
 
 
-def _check_ranks(name: str, x: Any, w: Any, axes: int, filters: str) -> None:
-    images = "(N, C, L)" if axes == 1 else "(N, C, H, W)"
-    if x.ndim != axes + 2:
-        hint = "; for a single one write x[None]" if x.ndim == axes + 1 else ""
-        raise ShapeError(f"{where(name)}: x {x.shape}, w {w.shape}: x must be {images}{hint}")
-    if w.ndim != axes + 2 or 0 in w.shape[1:]:
+def _check_ranks(name: str, x: Any, w: Any, layout: str, filters: str) -> None:
+    if layout == "NCL":
+        if x.ndim != 3:
+            hint = "; for a single sequence write x[None]" if x.ndim == 2 else ""
+            raise ShapeError(f"{where(name)}: x {x.shape}: x must be (N, C, L){hint}")
+    else:
+        check_images(name, x, layout)
+    if w.ndim != len(layout) or 0 in w.shape[1:]:
         raise ShapeError(f"{where(name)}: x {x.shape}, w {w.shape}: w must be {filters}, no size 0")
 
 
-def _check_groups(name: str, x: Any, w: Any, groups: Any, turned: bool = False) -> int:
+def _check_groups(name: str, x: Any, w: Any, groups: Any, layout: str, turned: bool = False) -> int:
     """Check the channels against groups and filters. Turned: the filters' first axis is that of the channels of x."""
     (count,) = numbers(name, "groups", groups, 1, 1)
     call = f"{where(name)}: x {x.shape}, w {w.shape}, groups {count}"
-    channels = x.shape[1]
+    channels = x.shape[layout.index("C")]
     takes = w.shape[0] if turned else w.shape[1] * count
     if channels != takes:
         hint = ""
-        if x.shape[-1] == takes:
-            hint = "; x seems to have its channels last: np.moveaxis(x, -1, 1) puts them second"
+        if layout == "NCL" and x.shape[-1] == takes:
+            hint = "; x seems to have its channels last: np.swapaxes(x, 1, 2) puts them second"
+        elif layout == "NCHW" and x.shape[-1] == takes:
+            hint = '; x seems to have its channels last: layout="NHWC" takes it so'
+        elif layout == "NHWC" and x.shape[1] == takes:
+            hint = '; x seems to have its channels second: layout="NCHW" takes it so'
         elif not turned and channels % w.shape[1] == 0:
             hint = f"; groups={channels // w.shape[1]} would fit"
         elif turned and w.shape[1] == channels:

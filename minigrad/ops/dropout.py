@@ -76,7 +76,13 @@ def _check_p(name: str, p: float) -> None:
         )
 
 
-def dropout_mask(shape: tuple[int, ...], rng: Any, *, p: float) -> Any:
+@primitive(differentiable=False)
+def _draw_mask(x, *, rng, shape, p):
+    """Draw a mask while x is computed with: an entry of a captured program, which draws a new one each time it runs."""
+    return rng.random(shape) < p
+
+
+def dropout_mask(shape: tuple[int, ...], rng: Any, *, p: float, like: Any = None) -> Any:
     """Draw a mask for :func:`dropout`: true with probability p, for each element on its own.
 
     Parameters
@@ -87,6 +93,8 @@ def dropout_mask(shape: tuple[int, ...], rng: Any, *, p: float) -> Any:
         mask is ``np.random.rand(*shape) < p``.
     p : float
         The probability of KEEPING an element.
+    like : array, optional
+        What the mask is for. Where this is being recorded, the draw is recorded too, so that a compiled program draws.
 
     Returns
     -------
@@ -110,7 +118,7 @@ def dropout_mask(shape: tuple[int, ...], rng: Any, *, p: float) -> Any:
             f"{where('dropout')}: {rng!r} came in place of a generator; make one once, as np.random.default_rng(seed), "
             f"and give it to every call (a seed would draw the same mask each time)"
         )
-    return rng.random(shape) < p
+    return _draw_mask(like, rng=rng, shape=tuple(shape), p=float(p)) if like is not None else rng.random(shape) < p
 
 
 def dropout(x: Any, source: Any, *, p: float) -> Any:
@@ -150,4 +158,4 @@ def dropout(x: Any, source: Any, *, p: float) -> Any:
     """
     if hasattr(source, "dtype") or isinstance(source, (list, tuple)):
         return drop(x, source, p=p)
-    return drop(x, dropout_mask(np.shape(x), source, p=p), p=p)
+    return drop(x, dropout_mask(np.shape(x), source, p=p, like=x), p=p)

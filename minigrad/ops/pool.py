@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from ..core.errors import OptionError, ShapeError
+from ..core.errors import OptionError
 from ..core.explain import where
 from ..core.primitive import primitive
 from ..kernels import pooling as kernels
 from .conv import Pairs, check_fit, numbers, paddings
 from .define import as_array
+from .layout import channels_first, check_images, in_layout
 
 __all__ = ["adaptive_avg_pool2d", "avg_pool2d", "global_avg_pool", "max_pool2d", "upsample"]
 
@@ -74,7 +75,7 @@ window_spread.vjp(y=lambda g, window, stride, padding: window_sum(g, window=wind
 # --- what a user calls -----------------------------------------------------------------------------------------------
 
 
-def max_pool2d(x: Any, window: Any = 2, *, stride: Any = None, padding: Any = 0) -> Any:
+def max_pool2d(x: Any, window: Any = 2, *, stride: Any = None, padding: Any = 0, layout: str = "NCHW") -> Any:
     """Take the maximum of each window.
 
     Where a maximum comes several times in a window, its first place (row by row) gets the whole gradient. Padding is
@@ -83,15 +84,18 @@ def max_pool2d(x: Any, window: Any = 2, *, stride: Any = None, padding: Any = 0)
     Parameters
     ----------
     x : array (N, C, H, W)
+        Or (N, H, W, C), with ``layout="NHWC"``.
     window : int or (rows, columns)
     stride : int or (rows, columns), optional
         Steps between windows; the window's size if left out, so that windows tile the image.
     padding : int, (rows, columns), ((top, bottom), (left, right)), "valid" or "same"
         Less than the window.
+    layout : str
+        Of x and of the result: "NCHW" or "NHWC".
 
     Returns
     -------
-    array (N, C, OH, OW)
+    array (N, C, OH, OW), or (N, OH, OW, C)
         ``OH = (H + top + bottom - rows) / stride + 1``, and OW alike.
 
     Raises
@@ -108,23 +112,31 @@ def max_pool2d(x: Any, window: Any = 2, *, stride: Any = None, padding: Any = 0)
     array([[[[ 5.,  7.],
              [13., 15.]]]])
     """
-    x, how = _windows("max_pool2d", x, window, stride, padding)
-    return max_pooling(x, **how)
+    x, how = _windows("max_pool2d", x, window, stride, padding, layout)
+    return in_layout(max_pooling(x, **how), layout)
 
 
-def avg_pool2d(x: Any, window: Any = 2, *, stride: Any = None, padding: Any = 0, count_padding: bool = True) -> Any:
+def avg_pool2d(
+    x: Any,
+    window: Any = 2,
+    *,
+    stride: Any = None,
+    padding: Any = 0,
+    count_padding: bool = True,
+    layout: str = "NCHW",
+) -> Any:
     """Take the mean of each window.
 
     Parameters
     ----------
-    x, window, stride, padding
+    x, window, stride, padding, layout
         As of :func:`max_pool2d`; padding is zeros.
     count_padding : bool
         Whether padding counts as pixels. If not, the sum is divided by the number of real pixels in each window.
 
     Returns
     -------
-    array (N, C, OH, OW)
+    array (N, C, OH, OW), or (N, OH, OW, C)
 
     Raises
     ------
@@ -138,15 +150,17 @@ def avg_pool2d(x: Any, window: Any = 2, *, stride: Any = None, padding: Any = 0,
     array([[[[ 2.5,  4.5],
              [10.5, 12.5]]]])
     """
-    x, how = _windows("avg_pool2d", x, window, stride, padding)
+    x, how = _windows("avg_pool2d", x, window, stride, padding, layout)
     total = window_sum(x, **how)
     if count_padding or not any(map(any, how["padding"])):
-        return total / math.prod(how["window"])
-    return total / window_sum(np.ones((1, 1, *x.shape[2:]), total.dtype), **how)
+        number: Any = math.prod(how["window"])
+    else:
+        number = window_sum(np.ones((1, 1, *x.shape[2:]), total.dtype), **how)
+    return in_layout(total / number, layout)
 
 
-def global_avg_pool(x: Any) -> Any:
-    """Take the mean of each channel's pixels: (N, C, H, W) to (N, C).
+def global_avg_pool(x: Any, *, layout: str = "NCHW") -> Any:
+    """Take the mean of each channel's pixels: (N, C, H, W), or (N, H, W, C) with ``layout="NHWC"``, to (N, C).
 
     Examples
     --------
@@ -154,10 +168,10 @@ def global_avg_pool(x: Any) -> Any:
     >>> mg.ops.global_avg_pool(np.arange(8.0).reshape(1, 2, 2, 2))
     array([[1.5, 5.5]])
     """
-    return np.mean(_images("global_avg_pool", x, filled=True), axis=(2, 3))
+    return np.mean(_images("global_avg_pool", x, layout, filled=True), axis=(2, 3))
 
 
-def adaptive_avg_pool2d(x: Any, size: Any) -> Any:
+def adaptive_avg_pool2d(x: Any, size: Any, *, layout: str = "NCHW") -> Any:
     """Take means over a grid of a given size.
 
     Row p is the mean of the rows from ``floor(p * H / OH)`` up to, and without, ``ceil((p + 1) * H / OH)``.
@@ -165,11 +179,14 @@ def adaptive_avg_pool2d(x: Any, size: Any) -> Any:
     Parameters
     ----------
     x : array (N, C, H, W)
+        Or (N, H, W, C), with ``layout="NHWC"``.
     size : int or (OH, OW)
+    layout : str
+        Of x and of the result: "NCHW" or "NHWC".
 
     Returns
     -------
-    array (N, C, OH, OW)
+    array (N, C, OH, OW), or (N, OH, OW, C)
 
     Examples
     --------
@@ -177,16 +194,19 @@ def adaptive_avg_pool2d(x: Any, size: Any) -> Any:
     >>> mg.ops.adaptive_avg_pool2d(np.arange(9.0).reshape(1, 1, 3, 3), (1, 2))
     array([[[[3.5, 4.5]]]])
     """
-    x = _images("adaptive_avg_pool2d", x, filled=True)
-    return _resized(x, numbers("adaptive_avg_pool2d", "size", size, 2, 1), _mean_weights)
+    x = _images("adaptive_avg_pool2d", x, layout, filled=True)
+    return in_layout(_resized(x, numbers("adaptive_avg_pool2d", "size", size, 2, 1), _mean_weights), layout)
 
 
-def upsample(x: Any, scale: Any = 2, *, mode: str = "nearest", align_corners: bool = False) -> Any:
+def upsample(
+    x: Any, scale: Any = 2, *, mode: str = "nearest", align_corners: bool = False, layout: str = "NCHW"
+) -> Any:
     """Enlarge images.
 
     Parameters
     ----------
     x : array (N, C, H, W)
+        Or (N, H, W, C), with ``layout="NHWC"``.
     scale : int or (rows, columns)
         How many times as many rows and columns.
     mode : str
@@ -195,10 +215,12 @@ def upsample(x: Any, scale: Any = 2, *, mode: str = "nearest", align_corners: bo
     align_corners : bool
         For "bilinear": pixels are points, and those in the corners stay in the corners. Otherwise pixels are squares,
         and the image's borders stay the borders.
+    layout : str
+        Of x and of the result: "NCHW" or "NHWC".
 
     Returns
     -------
-    array (N, C, H * rows, W * columns)
+    array (N, C, H * rows, W * columns), or (N, H * rows, W * columns, C)
 
     Examples
     --------
@@ -208,7 +230,7 @@ def upsample(x: Any, scale: Any = 2, *, mode: str = "nearest", align_corners: bo
     >>> mg.ops.upsample(np.array([[[[1.0, 2.0]]]]), (1, 2), mode="bilinear")
     array([[[[1.  , 1.25, 1.75, 2.  ]]]])
     """
-    x = _images("upsample", x, filled=mode == "bilinear")
+    x = _images("upsample", x, layout, filled=mode == "bilinear")
     rows, columns = numbers("upsample", "scale", scale, 2, 1)
     count, channels, height, width = x.shape
     if mode == "nearest":
@@ -216,32 +238,31 @@ def upsample(x: Any, scale: Any = 2, *, mode: str = "nearest", align_corners: bo
             raise OptionError(f'{where("upsample")}: align_corners=True is for mode="bilinear"')
         spaced = np.reshape(x, (count, channels, height, 1, width, 1))
         repeated = np.broadcast_to(spaced, (count, channels, height, rows, width, columns))
-        return np.reshape(repeated, (count, channels, height * rows, width * columns))
+        return in_layout(np.reshape(repeated, (count, channels, height * rows, width * columns)), layout)
     if mode != "bilinear":
         raise OptionError(f'{where("upsample")}: mode={mode!r} came; it takes "nearest" or "bilinear"')
     weights = _corner_weights if align_corners else _square_weights
-    return _resized(x, (height * rows, width * columns), weights)
+    return in_layout(_resized(x, (height * rows, width * columns), weights), layout)
 
 
 # --- helpers ---------------------------------------------------------------------------------------------------------
 
 
-def _images(name: str, x: Any, filled: bool = False) -> Any:
+def _images(name: str, x: Any, layout: str, filled: bool = False) -> Any:
+    """Check images in a layout, and return them as (N, C, H, W)."""
     x = as_array(x)
-    if x.ndim != 4 or (filled and 0 in x.shape[2:]):
-        hint = "; for a single image write x[None]" if x.ndim == 3 else ""
-        pixels = " with at least one pixel" if filled else ""
-        raise ShapeError(f"{where(name)}: x {x.shape}: x must be (N, C, H, W){pixels}{hint}")
-    return x
+    check_images(name, x, layout, filled=filled)
+    return channels_first(x, layout)
 
 
-def _windows(name: str, x: Any, window: Any, stride: Any, padding: Any) -> tuple[Any, dict[str, Any]]:
-    """Check what came; return the images and the parameters of the ops above."""
-    x = _images(name, x)
+def _windows(name: str, x: Any, window: Any, stride: Any, padding: Any, layout: str) -> tuple[Any, dict[str, Any]]:
+    """Check what came; return the images (N, C, H, W) and the parameters of the ops above."""
+    given = np.shape(x)
+    x = _images(name, x, layout)
     sizes = numbers(name, "window", window, 2, 1)
     strides = sizes if stride is None else numbers(name, "stride", stride, 2, 1)
     margins: Pairs = paddings(name, padding, x.shape[2:], sizes, strides)
-    call = f"{where(name)}: x {x.shape}, window {sizes}"
+    call = f"{where(name)}: x {given}, window {sizes}"
     if any(max(both) >= size for both, size in zip(margins, sizes)):
         raise OptionError(f"{call}: padding {margins} must be less than the window, or a window would see nothing else")
     check_fit(call, "window", x.shape[2:], sizes, strides, margins)

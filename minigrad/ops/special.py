@@ -64,8 +64,8 @@ logsumexp.vjp(x=lambda g, x, x_shape, axis, keepdims: unreduce(g, x_shape, axis,
 
 
 @primitive(kind="activation")
-def softmax(x, *, axis=None):
-    """``exp(x) / sum(exp(x))`` over axes, without overflow.
+def softmax(x, *, axis=-1):
+    """``exp(x) / sum(exp(x))`` over the last axis or those given, without overflow.
 
     Where all elements are -inf (everything is masked) it is 0; elements of +inf share 1.
 
@@ -82,8 +82,8 @@ softmax.vjp(x=lambda g, out, axis: out * (g - np.sum(g * out, axis=axis, keepdim
 
 
 @primitive(kind="activation")
-def log_softmax(x, *, axis=None):
-    """Logarithm of the softmax over axes, without overflow: ``x - logsumexp(x)``. It is -inf where all are.
+def log_softmax(x, *, axis=-1):
+    """Logarithm of the softmax over the last axis or those given, without overflow. It is -inf where all are.
 
     >>> import numpy as np, minigrad as mg
     >>> mg.ops.log_softmax(np.array([0.0, 1000.0]))

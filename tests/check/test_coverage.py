@@ -23,8 +23,10 @@ def test_every_refusal_has_a_reason():
 
 def test_it_is_wider_than_its_peers():
     """autograd differentiates 115 names of np, 9 of linalg and 14 of fft."""
-    count = {space: sum(r.status == RULE and r.name.rpartition(".")[0] == space for r in ROWS) for space in
-             ("np", "np.linalg", "np.fft")}
+    count = {
+        space: sum(r.status == RULE and r.name.rpartition(".")[0] == space for r in ROWS)
+        for space in ("np", "np.linalg", "np.fft")
+    }
     assert count["np"] > 200
     assert count["np.linalg"] > 25
     assert count["np.fft"] >= 16

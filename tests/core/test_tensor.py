@@ -197,9 +197,8 @@ def test_assignment_of_one_number_into_an_array_is_refused(dtype):
             out[i] = x[i] ** 2
         return out.sum()
 
-    with pytest.raises(ValueError) as caught:
+    with pytest.raises(NoGradientRule, match="gradient would be lost"):  # and not in NumPy's words
         mg.grad(f)(A)
-    assert "gradient would be lost" in str(caught.value.__cause__)
 
 
 @pytest.mark.parametrize(

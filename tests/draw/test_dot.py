@@ -14,7 +14,7 @@ import pytest
 import minigrad as mg
 from minigrad.draw import draw
 from minigrad.draw.dot import dot_text, html_text, quoted, record_text
-from minigrad.draw.palette import EDGE, INK, KINDS, look_of
+from minigrad.draw.palette import KINDS, look_of
 
 HOSTILE = ["<lambda>", "a\\N b", 'say "hi" & <b>', "変数 的", "x|y{z}", "tail\\", "&lt;", "\\", "it's", "]]>", "--"]
 BLANK = ["", " ", "new\nline", "tab\t", "\x00\x07", "\ud800", "long " * 100]
@@ -141,21 +141,3 @@ def test_an_unknown_kind_of_op_is_drawn_as_an_op():
     assert drawing.view.nodes[-1].kind == "something new"
     assert look_of("something new") is KINDS["op"]
     assert f'fillcolor="{KINDS["op"].fill}"' in drawing.source
-
-
-def luminance(colour):
-    channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-
-def contrast(one, other):
-    bright, dark = sorted((luminance(one), luminance(other)), reverse=True)
-    return (bright + 0.05) / (dark + 0.05)
-
-
-def test_text_can_be_read():
-    for look in KINDS.values():
-        assert contrast(INK, look.fill) >= 8
-    assert contrast(EDGE, "#FFFFFF") >= 4.5
-    assert contrast(EDGE, "#111111") >= 4

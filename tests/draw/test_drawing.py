@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ import pytest
 import minigrad as mg
 from minigrad.core.errors import GraphvizFailed
 from minigrad.draw import draw, engine
+from tests.draw import nets
 
 needs_dot = pytest.mark.skipif(shutil.which("dot") is None, reason="needs Graphviz's dot program")
 
@@ -33,7 +35,7 @@ def no_dot(monkeypatch):
 
 @pytest.fixture
 def no_engine(monkeypatch, no_dot):
-    monkeypatch.setattr(engine, "_has_wheel", lambda: False)
+    monkeypatch.setattr(engine, "has_wheel", lambda: False)
 
 
 def ids_of(svg):
@@ -79,6 +81,10 @@ def test_an_older_file_stays_whole(drawing, tmp_path, monkeypatch, no_engine):
         (tmp_path / name).write_text("old")
     with pytest.raises(mg.GraphvizNotFound):
         drawing.save(tmp_path / "net.svg")
+    assert (tmp_path / "net.svg").read_text() == "old"
+    assert (tmp_path / "net.gv").read_text(encoding="utf-8") == drawing.source
+    for path in tmp_path.iterdir():
+        path.write_text("old")
 
     def full(*_):
         raise OSError(28, "No space left on device")
@@ -86,7 +92,7 @@ def test_an_older_file_stays_whole(drawing, tmp_path, monkeypatch, no_engine):
     monkeypatch.setattr(os, "replace", full)
     with pytest.raises(OSError, match="No space"):
         drawing.save(tmp_path / "net.gv")
-    assert sorted(os.listdir(tmp_path)) == ["net.gv", "net.svg"]
+    assert {"net.gv", "net.svg"} <= set(os.listdir(tmp_path))
     assert {path.read_text() for path in tmp_path.iterdir()} == {"old"}
 
 
@@ -116,7 +122,7 @@ def test_svg_is_transparent_and_has_ids_of_its_own(drawing, tmp_path):
     ids = ids_of(one) + ids_of(two)
     assert len(ids) == len(set(ids)) > 10
     assert 'fill="white"' not in one
-    assert re.search(r'xlink:title="matmul · 5×2 float64 · test_drawing\.py:\d+ · in fc · W 3×2 float64"', one)
+    assert re.search(r'xlink:title="matmul · 5×2 float64 · test_drawing\.py:\d+: .* · in fc · W 3×2 float64"', one)
 
 
 def test_without_graphviz_the_error_says_how_to_get_it(drawing, tmp_path, no_engine):
@@ -124,6 +130,8 @@ def test_without_graphviz_the_error_says_how_to_get_it(drawing, tmp_path, no_eng
         drawing.save(tmp_path / "net.svg")
     text = str(caught.value)
     assert str(tmp_path / "net.svg") in text
+    assert f"Written instead, without it: {tmp_path / 'net.gv'}" in text
+    assert (tmp_path / "net.gv").read_text(encoding="utf-8") == drawing.source
     for word in ("apt install", "brew install", "winget install", "choco install", "conda", "pip install", ".gv"):
         assert word in text
 
@@ -136,18 +144,35 @@ def test_without_dot_the_wheel_draws_svg(drawing, tmp_path, no_dot):
     words = ["".join(element.itertext()) for element in ElementTree.fromstring(svg).iter() if element.text]
     for word in ("matmul", "W 3×2", "fc · 8 params", "maximum 0"):
         assert word in words
-    with pytest.raises(mg.GraphvizNotFound, match="dot program.*\n(.*\n)*.*the .svg can be saved here"):
+    with pytest.raises(mg.GraphvizNotFound, match="dot program.*\n(.*\n)*.*can be saved here as .svg"):
         drawing.save(tmp_path / "net.png")
 
 
-def test_a_layout_that_takes_too_long_is_given_up(drawing, tmp_path, monkeypatch):
-    program = tmp_path / "dot"
-    program.write_text("#!/bin/sh\nexec /bin/sleep 60\n")
+def fake_dot(folder, monkeypatch, script):
+    program = folder / "dot"
+    program.write_text(f"#!/bin/sh\n{script}\n")
     program.chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("PATH", f"{folder}:/bin:/usr/bin")
+
+
+def test_a_layout_that_takes_too_long_is_given_up(drawing, tmp_path, monkeypatch):
+    fake_dot(tmp_path, monkeypatch, "exec sleep 60")
     monkeypatch.setattr(engine, "TIME_LIMIT", 0.2)
     with pytest.raises(GraphvizFailed, match=r"net\.svg was not drawn: .* took more than 0\.2 s.*net\.gv"):
         drawing.save(tmp_path / "net.svg")
+    assert not (tmp_path / "net.svg").exists()
+
+
+def test_a_layout_that_takes_too_long_is_tried_again_without_frames(drawing, tmp_path, monkeypatch):
+    fake_dot(
+        tmp_path,
+        monkeypatch,
+        f"cat > {tmp_path}/source; if grep -q cluster {tmp_path}/source; then exec sleep 60; fi; echo '<svg></svg>'",
+    )
+    monkeypatch.setattr(engine, "TIME_LIMIT", 0.5)
+    drawing.save(tmp_path / "net.svg")
+    assert (tmp_path / "net.svg").read_text() == "<svg></svg>\n"
+    assert (tmp_path / "source").read_text().count(" -> ") == len(drawing.shown.edges)
 
 
 def test_a_failing_dot_is_quoted(drawing, tmp_path, monkeypatch):
@@ -183,8 +208,66 @@ def test_a_notebook_gets_a_picture_with_tooltips(drawing):
 
 def test_a_notebook_without_graphviz_gets_text(drawing, no_engine):
     text = drawing._repr_mimebundle_()["text/plain"]
-    assert "fc: matmul  [W 3×2]  5×2" in text
-    assert "fc: maximum 0  5×2" in text
+    assert "  fc · 8 params:\n    matmul  [W 3×2]  5×2\n" in text
+    assert "\n    maximum 0  5×2\n" in text
+
+
+def test_a_notebook_never_raises(drawing, monkeypatch):
+    def broken(*_, **__):
+        raise ValueError("no")
+
+    module = sys.modules[type(drawing).__module__]
+    monkeypatch.setattr(module, "dot_text", broken)
+    assert "matmul" in drawing._repr_mimebundle_()["text/plain"]
+    monkeypatch.setattr(module, "text_tree", broken)
+    assert "Drawing" in drawing._repr_mimebundle_()["text/plain"]
+
+
+def test_show_opens_the_picture_in_the_program_for_pictures(drawing, monkeypatch):
+    opened = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    monkeypatch.setattr(type(drawing), "render", lambda self, format: b"<svg/>")
+    drawing.show()
+    (address,) = opened
+    path = Path(address.removeprefix("file://"))
+    assert path.read_bytes() == b"<svg/>"
+    path.unlink()
+
+
+@needs_dot
+@pytest.mark.parametrize("options", [{}, {"theme": "dark"}, {"theme": "light"}])
+def test_themes_have_their_ground(options, tmp_path):
+    drawing = draw(lambda x: np.tanh(np.exp(x)), np.ones(2), **options)
+    svg = drawing.render("svg").decode()
+    ElementTree.fromstring(svg)
+    ground = re.search(r'class="graph".*?<title>minigrad</title>\s*<polygon fill="([^"]+)"', svg, re.DOTALL)
+    expected = {"dark": "#111111", "light": "#ffffff"}.get(options.get("theme"))
+    assert (ground[1].lower() if ground else None) == expected
+    assert ("prefers-color-scheme" in svg) == (options == {})
+    assert "prefers-color-scheme" not in drawing._repr_mimebundle_()["text/html"]
+
+
+@needs_dot
+def test_pictures_of_the_nets_are_valid_and_say_where_each_op_comes_from():
+    ids = []
+    for make in nets.GOLDEN.values():
+        function, arguments = make()
+        drawing = draw(function, *arguments)
+        svg = drawing.render("svg").decode()
+        ids += ids_of(svg)
+        tooltips = re.findall(r'class="node [^"]*">\s*<title>[^<]*</title>\s*<g[^>]*><a xlink:title="([^"]*)"', svg)
+        assert len(tooltips) >= len(drawing.shown.nodes)
+        ops = [node for node in drawing.shown.nodes if node.kind not in ("input", "parameter", "constant")]
+        assert sum(bool(re.search(r"nets\.py:\d+: ", tooltip)) for tooltip in tooltips) == len(ops)
+    assert len(ids) == len(set(ids)) > 100
+
+
+def test_text_and_json(drawing):
+    assert drawing.to_text() == str(drawing)
+    assert drawing.to_json() == drawing.view.to_json()
+    assert drawing.render("svg", what="it").startswith(b"<?xml") if shutil.which("dot") else True
+    with pytest.raises(mg.OptionError, match="render: 'gif' is not known.*known: pdf, png, svg"):
+        drawing.render("gif")
 
 
 def test_repr_is_short(drawing):
@@ -209,6 +292,7 @@ class Linear(mg.Model):
         ((Linear(), 1, 2, 3), mg.OptionError, r"3 inputs came"),
         ((Linear, np.ones((1, 3))), mg.DTypeError, r"the class Linear itself came; make one: Linear\(\.\.\.\)"),
         ((3.0,), mg.DTypeError, r"draw takes a model, a function with its inputs, or a Tensor, and float came"),
+        ((lambda x: x, np.ones(2)), mg.DTypeError, r"<lambda> returned its input as it came, so there is no op"),
         ((lambda x: 3.0, np.ones(2)), mg.DTypeError, r"<lambda> returned float, which was not computed"),
         ((mg.Tape().watch(np.ones(2)), 3), mg.OptionError, r"takes no inputs, and 1 came"),
     ],
@@ -216,6 +300,58 @@ class Linear(mg.Model):
 def test_what_cannot_be_drawn_says_what_can(arguments, error, text):
     with pytest.raises(error, match=text):
         draw(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"view": "forwards"}, r"view='forwards' is not known; did you mean \"forward\"\? \(known: \"forward\", "),
+        ({"color": "gradient"}, r"color='gradient' is not known; did you mean \"grad\"\?"),
+        ({"params": "hidden"}, r"params='hidden' is not known; did you mean \"hide\"\?"),
+        ({"direction": "tb"}, r"did you mean \"TB\"\?"),
+        ({"theme": "darc"}, r"did you mean \"dark\"\?"),
+        ({"depth": 0}, r"depth must be a whole number of at least 1, and 0 came"),
+        ({"depth": 1.5}, r"depth must be a whole number"),
+        ({"max_nodes": None}, r"max_nodes must be a whole number"),
+        ({"collapse": "fd1"}, r"collapse='fd1' is no scope of f; did you mean \"fc1\"\? \(its scopes: fc, fc1\)"),
+        ({"expand": ["nothing"]}, r"expand='nothing' is no scope of f \(its scopes: fc, fc1\)"),
+        ({"collapse": [3]}, r"collapse takes names of scopes, such as \"fc1\", and 3 came"),
+        ({"mark": {"tahn": "?"}}, r"mark=\{'tahn': \.\.\.\} is no node of f; did you mean \"tanh\"\?"),
+        ({"mark": {99: "?"}}, r"mark=\{99: \.\.\.\} is no node of f"),
+        ({"color": "grad", "measure": False}, r"color=\"grad\" shows what is measured; leave out measure=False"),
+    ],
+)
+def test_options_that_are_not_understood_say_what_is(options, text):
+    def f(x):
+        with mg.scope("fc1"):
+            return np.sum(np.tanh(x))
+
+    with pytest.raises(mg.OptionError, match=text):
+        draw(f, np.ones(2), **options)
+
+
+def test_a_picture_of_what_is_not_there_is_refused():
+    with pytest.raises(mg.OptionError, match='view="dual" has nothing to show of <lambda>: no derivative flows'):
+        draw(lambda x: np.floor(x) > 1, np.ones(2), view="dual")
+    with pytest.raises(mg.OptionError, match='color="memory" has nothing to show of <lambda>: no op of it'):
+        draw(lambda x: x + 1.0, np.ones(2), color="memory")
+
+
+def test_a_folder_that_may_not_be_written_to_is_named(drawing, tmp_path, monkeypatch):
+    import builtins
+
+    (tmp_path / "net.gv").write_text("old")
+    real = builtins.open
+
+    def refuse(file, mode="r", *args, **keywords):
+        if "w" in mode:
+            raise PermissionError(13, "Permission denied", file)
+        return real(file, mode, *args, **keywords)
+
+    monkeypatch.setattr(builtins, "open", refuse)
+    with pytest.raises(PermissionError, match=r"no permission to save the drawing there: '.*/net\.gv'"):
+        drawing.save(tmp_path / "net.gv")
+    assert (tmp_path / "net.gv").read_text() == "old"
 
 
 def test_a_tape_that_only_differentiates_is_not_drawn():

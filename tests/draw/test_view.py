@@ -8,7 +8,8 @@ import pytest
 import minigrad as mg
 from minigrad.core.tensor import Tensor
 from minigrad.draw import draw
-from minigrad.draw.view import Result, build_view
+from minigrad.draw.build import build_view
+from minigrad.draw.view import Result
 
 
 class TwoLayerNet(mg.Model):
@@ -123,10 +124,10 @@ def test_the_view_shows_exactly_the_edges_of_the_tape(seed):
         assert (node.shape, node.dtype) == (tape.nodes[node.entry].shape, str(tape.nodes[node.entry].dtype))
         for chip in node.chips:
             assert (chip.name, chip.shape) == (tape.nodes[chip.entry].name, tape.nodes[chip.entry].shape)
-    frames = {frame.path: frame for frame in view.frames}
-    assert {node.frame for node in view.nodes} - {""} <= set(frames)
-    assert all(frame.parent == "" or frame.parent in frames for frame in view.frames)
-    assert [frame.path for frame in view.frames if frame.parent == "regularisation"] == []
+    scopes = {scope.path: scope for scope in view.scopes}
+    assert {node.frame for node in view.nodes} - {""} <= set(scopes)
+    assert all(scope.parent == "" or scope.parent in scopes for scope in view.scopes)
+    assert [scope.path for scope in view.scopes if scope.parent == "regularisation"] == []
 
 
 def test_parameters_are_chips_inside_their_op():
@@ -139,7 +140,7 @@ def test_parameters_are_chips_inside_their_op():
 
 
 def test_frames_count_the_parameters_inside():
-    frames = draw(TwoLayerNet(reg=0.1), X, y).view.frames
+    frames = draw(TwoLayerNet(reg=0.1), X, y).shown.frames
     assert [(frame.title, frame.parameters) for frame in frames] == [("fc1", 65), ("fc2", 18), ("regularisation", 0)]
 
 
@@ -151,7 +152,7 @@ def test_frames_nest_and_sum_up():
             x = x + params["b"]
         return np.tanh(np.exp(x))
 
-    frames = draw(f, {"W": np.ones((3, 2)), "b": np.ones(2)}, np.ones((1, 3))).view.frames
+    frames = draw(f, {"W": np.ones((3, 2)), "b": np.ones(2)}, np.ones((1, 3))).view.scopes
     assert [(f.path, f.parent, f.parameters) for f in frames] == [("block", "", 8), ("block/fc", "block", 6)]
 
 
@@ -315,9 +316,9 @@ def test_the_view_is_json():
 
 def test_the_view_holds_no_arrays():
     def check(value):
-        assert isinstance(value, (str, int, bool, tuple)), type(value)
-        if isinstance(value, tuple):
-            for item in value:
+        assert type(value) in (str, int, float, bool, type(None), dict) or isinstance(value, tuple), type(value)
+        if isinstance(value, (tuple, dict)):
+            for item in value.values() if isinstance(value, dict) else value:
                 check(item)
 
     check(draw(TwoLayerNet(reg=0.1), X, y).view)
@@ -329,10 +330,10 @@ def test_long_chains_are_no_recursion():
             x = np.tanh(x)
         return np.sum(x)
 
-    drawing = draw(f, np.ones(3))
-    assert len(drawing.view.nodes) == 10_002
-    assert not any(edge.label for edge in drawing.view.edges)
-    assert drawing.view.notes == ("10,002 nodes: shapes on edges are left out above 150",)
+    drawing = draw(f, np.ones(3), max_nodes=20_000)
+    assert len(drawing.view.nodes) == len(drawing.shown.nodes) == 10_002
+    assert not any(edge.label for edge in drawing.shown.edges)
+    assert drawing.shown.messages == ("10,002 nodes: shapes on edges are left out above 150",)
     assert drawing.source.count(" -> ") == 10_001
 
 

@@ -20,13 +20,13 @@ def total(x, axis=None, keepdims=False):
     return np.log(np.sum(np.exp(x), axis=axis, keepdims=keepdims))
 
 
-def share(x, axis=None):
+def share(x, axis=-1):
     return np.exp(x) / np.sum(np.exp(x), axis=axis, keepdims=True)
 
 
 for params in AXES:
     row("softmax", (normal(2, 3, 2),), share, **params)
-    row("log_softmax", (normal(2, 3, 2),), lambda x, axis=None: np.log(share(x, axis)), **params)
+    row("log_softmax", (normal(2, 3, 2),), lambda x, axis=-1: np.log(share(x, axis)), **params)
     row("logsumexp", (normal(2, 3, 2),), total, **params)
 row("logsumexp", (normal(2, 3, 2),), total, axis=-1, keepdims=True)
 

@@ -183,8 +183,11 @@ def test_no_images_and_lists():
     [
         (conv2d, (2, 3, 8, 8), (4, 2, 3, 3), {}, r"conv2d: x \(2, 3, 8, 8\), w .*x has 3 channels, and w takes 2$"),
         (conv2d, (2, 4, 8, 8), (4, 2, 3, 3), {}, r"4 channels, and w takes 2; groups=2 would fit"),
-        (conv2d, (2, 8, 8, 3), (4, 3, 3, 3), {}, r"channels last: np.moveaxis\(x, -1, 1\)"),
-        (conv2d, (3, 8, 8), (4, 3, 3, 3), {}, r"x must be \(N, C, H, W\); for a single one write x\[None\]"),
+        (conv2d, (2, 8, 8, 3), (4, 3, 3, 3), {}, r"channels last: layout=\"NHWC\" takes it so"),
+        (conv2d, (2, 3, 8, 8), (4, 3, 3, 3), {"layout": "NHWC"}, r"x has 8 .*second: layout=\"NCHW\" takes it so"),
+        (conv1d, (2, 8, 3), (4, 3, 3), {}, r"channels last: np.swapaxes\(x, 1, 2\)"),
+        (conv1d, (8, 3), (4, 3, 3), {}, r"x must be \(N, C, L\); for a single sequence write x\[None\]"),
+        (conv2d, (3, 8, 8), (4, 3, 3, 3), {}, r"x must be \(N, C, H, W\); for a single image write x\[None\]"),
         (conv2d, (1, 3, 8, 8), (4, 27), {}, r"w must be \(F, C / groups, KH, KW\)"),
         (conv2d, (1, 4, 8, 8), (3, 2, 3, 3), {"groups": 2}, r"3 filters do not fall into 2 groups"),
         (conv2d, (1, 1, 4, 8), (1, 1, 5, 3), {}, r"covers 5 pixels of the height, and the padded .* 4 .*least 1"),
