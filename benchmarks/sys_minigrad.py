@@ -10,8 +10,9 @@ import numpy as np
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
 
-from minigrad import optim
-from workloads import WORKLOADS
+from workloads import WORKLOADS  # noqa: E402 - found by the path above
+
+from minigrad import optim  # noqa: E402
 
 RULES = {"sgd": optim.sgd, "mom": optim.sgd_momentum, "adam": optim.adam, "none": None}
 

@@ -58,7 +58,8 @@ if TYPE_CHECKING:
     from .check.coverage import coverage
     from .check.gradients import check_grads
     from .check.profile import explain
-    from .compile.compiled import compile
+    from .compile.compiled import compile, explain_backward
+    from .draw.step import step_through
     from .model import Model
     from .ops import (
         adaptive_avg_pool2d,
@@ -130,8 +131,8 @@ _ON_FIRST_USE = {
     "binary_cross_entropy_with_logits": "ops",
     "check_grads": "check.gradients",
     "checkpoint": "autodiff.custom",
-    "compile": "compile.compiled",
     "compare_backward": "check.compare",
+    "compile": "compile.compiled",
     "content_loss": "ops",
     "conv1d": "ops",
     "conv2d": "ops",
@@ -147,6 +148,7 @@ _ON_FIRST_USE = {
     "elu": "ops",
     "embedding": "ops",
     "explain": "check.profile",
+    "explain_backward": "compile.compiled",
     "fallback": "autodiff.custom",
     "gan_discriminator_loss": "ops",
     "gan_generator_loss": "ops",
@@ -192,6 +194,7 @@ _ON_FIRST_USE = {
     "softplus": "ops",
     "spatial_batchnorm": "ops",
     "spatial_groupnorm": "ops",
+    "step_through": "draw.step",
     "style_loss": "ops",
     "svm_loss": "ops",
     "temporal_softmax_loss": "ops",
@@ -257,6 +260,7 @@ __all__ = [
     "elu",
     "embedding",
     "explain",
+    "explain_backward",
     "fallback",
     "gan_discriminator_loss",
     "gan_generator_loss",
@@ -307,6 +311,7 @@ __all__ = [
     "softplus",
     "spatial_batchnorm",
     "spatial_groupnorm",
+    "step_through",
     "stop_gradient",
     "strict",
     "style_loss",

@@ -35,6 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m minigrad", description="A small NumPy autograd framework.")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     _add_demo(commands)
+    _add_draw(commands, arguments[:1] == ["draw"])
     if not arguments:
         parser.print_help()
         return 0
@@ -59,6 +60,16 @@ def _run_demo(options: argparse.Namespace) -> int:
 
     demo.main(out=options.out, seed=options.seed)
     return 0
+
+
+def _add_draw(commands: argparse._SubParsersAction[argparse.ArgumentParser], chosen: bool) -> None:
+    about = "draw a model or a function of a file, as a page to look into or as a picture"
+    parser = commands.add_parser("draw", help=about, description=about[0].upper() + about[1:] + ".")
+    if chosen:  # only this command pays for it
+        from minigrad.draw import command
+
+        command.add_arguments(parser)
+        parser.set_defaults(run=command.run)
 
 
 if __name__ == "__main__":

@@ -62,8 +62,9 @@ def _dead_units(node: Node) -> Iterator[tuple[str, MinigradWarning]]:
     active = _activity(node)
     if active is None or active.ndim < 2 or len(active) < FEW:
         return
-    # A unit is a column of (N, D), or a channel of (N, C, H, W).
-    alive = active.any(axis=tuple(axis for axis in range(active.ndim) if axis != 1))
+    # A unit is a column of (N, D), a place along the last axis of (N, T, D), or a channel of (N, C, H, W).
+    units = 1 if active.ndim != 3 else 2
+    alive = active.any(axis=tuple(axis for axis in range(active.ndim) if axis != units))
     dead = alive.size - int(alive.sum())
     if dead > DEAD * alive.size:
         place = node.scope or f"the layer of {alive.size} units"

@@ -16,7 +16,7 @@ import math
 import os
 import pickle
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from numbers import Real
 from typing import Any, Protocol
@@ -53,6 +53,7 @@ _OPTIONS = (
     "print_every",
     "verbose",
     "seed",
+    "on_epoch",
 )
 
 
@@ -101,6 +102,11 @@ class Solver:
     seed : int or numpy.random.Generator, optional
         Draw batches from a generator of the Solver's own. Solvers with equal seeds draw equal batches, whatever else
         uses random numbers meanwhile. A Generator is copied. Without a seed the draws come from NumPy's global state.
+    on_epoch : callable (Solver) -> object, optional
+        Called with the Solver after every measurement: after the first step, where `epoch` is still 0 (if an epoch has
+        more than one step), and after every epoch. By then the histories hold the measurement, the checkpoint is
+        written, the best is kept, and ``solver.model`` has the parameters that were measured. What it returns is
+        ignored. NumPy's global random state is put back after it, so training has the same bits with it and without.
 
     Attributes
     ----------
@@ -152,6 +158,17 @@ class Solver:
     (Iteration 1 / 2) loss: 0.500000
     (Epoch 0 / 1) train acc: 1.000000; val_acc: 1.000000
     (Epoch 1 / 1) train acc: 1.000000; val_acc: 1.000000
+
+    To look at the model while it learns, as with ``mg.draw(solver.model, X, y, color="grad").save(...)``:
+
+    >>> def look(solver):
+    ...     W = solver.model.params["W"]
+    ...     print(f"epoch {solver.epoch}: loss {solver.loss_history[-1]:.3f}, |W| = {np.linalg.norm(W):.2f}")
+    >>> options = {"optim_config": {"learning_rate": 0.5}, "batch_size": 10, "num_epochs": 2, "seed": 0}
+    >>> Solver(Linear(), data, verbose=False, on_epoch=look, **options).train()
+    epoch 0: loss 0.500, |W| = 0.36
+    epoch 1: loss 0.260, |W| = 0.64
+    epoch 2: loss 0.099, |W| = 0.98
     """
 
     def __init__(
@@ -170,6 +187,7 @@ class Solver:
         print_every: int = 10,
         verbose: bool = True,
         seed: int | np.random.Generator | None = None,
+        on_epoch: Callable[[Solver], object] | None = None,
         **unknown: Any,
     ) -> None:
         _refuse_unknown(unknown)
@@ -184,6 +202,7 @@ class Solver:
         self.print_every = _whole("print_every", print_every, least=1)
         self.verbose = verbose
         self.seed = _checked_seed(seed)
+        self.on_epoch = _checked_on_epoch(on_epoch)
 
         _check_model(model)
         _check_data(data)
@@ -201,11 +220,11 @@ class Solver:
         A model that never gets a validation sample right keeps the parameters of its last step. A second call trains
         on from there for as many epochs again.
 
-        If training stops early, by Ctrl-C or by an exception, nothing is lost. ``model.params`` holds the whole arrays
-        of the last complete step; `best_params`, `best_state`, the histories and the checkpoints hold what was
-        recorded; and a further call of `train` goes on from there. Only an interrupt that hits amid the update itself
-        leaves a trace: what the rules remember (`optim_configs`) may have taken in that step for some parameters, and
-        so may the parameters under a rule that writes into ``w``, as ``sgd`` does.
+        If training stops early, by Ctrl-C or by an exception (from `on_epoch` too), nothing is lost. ``model.params``
+        holds the whole arrays of the last complete step; `best_params`, `best_state`, the histories and the checkpoints
+        hold what was recorded; and a further call of `train` goes on from there. Only an interrupt that hits amid the
+        update itself leaves a trace: what the rules remember (`optim_configs`) may have taken in that step for some
+        parameters, and so may the parameters under a rule that writes into ``w``, as ``sgd`` does.
 
         Raises
         ------
@@ -231,6 +250,7 @@ class Solver:
                 self._decay_learning_rate()
             if epoch_end or t == 0:
                 self._measure()
+                self._call_on_epoch()
 
         if self.best_val_acc == 0:
             self._keep_as_best()
@@ -375,6 +395,12 @@ class Solver:
             self._keep_as_best()
             self.best_val_acc = val_acc  # last, so that an interrupt cannot leave an accuracy without its parameters
 
+    def _call_on_epoch(self) -> None:
+        """Let the caller look, once all is recorded, so that an exception there loses nothing."""
+        if self.on_epoch is not None:
+            with _global_random_state_kept():
+                self.on_epoch(self)
+
     def _keep_as_best(self) -> None:
         state = getattr(self.model, "state", None)
         best_state = copy.deepcopy(state) if isinstance(state, dict) else None
@@ -495,6 +521,14 @@ def _checked_seed(seed: Any) -> int | np.random.Generator | None:
     if isinstance(seed, (int, np.integer)) and not isinstance(seed, bool) and seed >= 0:
         return int(seed)
     raise OptionError(f"seed must be a whole number, 0 or more, or a numpy.random.Generator; got {seed!r}.")
+
+
+def _checked_on_epoch(function: Any) -> Callable[[Solver], object] | None:
+    if function is None or callable(function):
+        return function  # type: ignore[no-any-return]
+    raise OptionError(
+        f"on_epoch must be a function of the Solver, such as lambda solver: print(solver.epoch); got {function!r}."
+    )
 
 
 # The model.

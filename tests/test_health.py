@@ -137,3 +137,19 @@ def test_warnings_can_be_silenced_one_by_one():
         warnings.simplefilter("error")
         warnings.filterwarnings("ignore", category=mg.DeadUnitsWarning)
         Net(mg.relu, bias=-100.0).loss(X, Y)
+
+
+def test_a_model_can_silence_large_updates():
+    data = {"X_train": X, "y_train": Y, "X_val": X, "y_val": Y}
+    model = mg.models.LinearClassifier(6, 3, seed=0)
+    model.silenced = (mg.LargeUpdateWarning,)
+    solver = mg.Solver(
+        model,
+        data,
+        update_rule="adam",
+        optim_config={"learning_rate": 1.0},
+        batch_size=32,
+        num_epochs=40,
+        verbose=False,
+    )
+    assert not said(solver.train, mg.LargeUpdateWarning)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import minigrad as mg
 from minigrad import optim, solver
 from minigrad.core.errors import (
     DataError,
@@ -443,6 +444,94 @@ def test_parameters_change_together_or_not_at_all():
     assert_same_params(made.model.params, before)
 
 
+# Looking on.
+
+
+def test_on_epoch_is_called_after_every_measurement():
+    seen = []
+
+    def look(solver):
+        seen.append((solver.epoch, len(solver.loss_history), len(solver.train_acc_history)))
+        assert len(solver.val_acc_history) == len(seen)
+        assert solver.best_val_acc == max(solver.val_acc_history)
+        assert solver.check_accuracy(solver.X_val, solver.y_val) == solver.val_acc_history[-1]
+
+    made = make_solver(batch_size=30, num_epochs=3, on_epoch=look)
+    made.train()
+    assert seen == [(0, 1, 1), (1, 3, 2), (2, 6, 3), (3, 9, 4)]
+    made.num_epochs = 1
+    made.train()
+    assert seen[4:] == [(3, 10, 5), (4, 12, 6)]
+    seen.clear()
+    make_solver(batch_size=90, num_epochs=2, on_epoch=look).train()
+    assert seen == [(1, 1, 1), (2, 2, 2)], "the first step is the first epoch"
+    seen.clear()
+    make_solver(num_epochs=0, on_epoch=look).train()
+    assert seen == []
+
+
+@pytest.mark.parametrize("seed", [None, 3])
+def test_on_epoch_leaves_the_bits_of_training_alone(seed, tmp_path):
+    def look(solver):
+        np.random.seed(solver.epoch)
+        np.random.random(5)
+        solver.check_accuracy(solver.X_val, solver.y_val)
+
+    runs = []
+    for on_epoch in (None, look):
+        np.random.seed(11)
+        name = tmp_path / f"{on_epoch is None}"
+        run = make_solver(seed=seed, batch_size=20, num_epochs=3, on_epoch=on_epoch, checkpoint_name=name)
+        run.train()
+        runs.append((run, np.random.random(), pickle.loads(Path(f"{name}_epoch_3.pkl").read_bytes())))
+    (plain, plain_next, plain_checkpoint), (looked, looked_next, looked_checkpoint) = runs
+    assert_same_run(looked, plain)
+    assert looked_next == plain_next
+    assert list(looked_checkpoint) == list(plain_checkpoint)
+
+
+def test_drawing_in_on_epoch_leaves_training_alone():
+    data = make_data()
+    drawings, runs = [], []
+
+    def draw(solver):
+        drawings.append(mg.draw(solver.model, data["X_train"][:8], data["y_train"][:8], color="grad"))
+
+    for on_epoch in (None, draw):
+        model = mg.models.FullyConnectedNet(
+            [7, 7], input_dim=6, num_classes=3, dropout=0.8, normalization="batchnorm", weight_scale=0.3, seed=2
+        )
+        runs.append(make_solver(model, data, seed=0, batch_size=30, num_epochs=2, on_epoch=on_epoch))
+        runs[-1].train()
+    assert_same_run(runs[1], runs[0])
+    sizes = [{parameter.name: parameter.gradient.rms for parameter in drawing.view.parameters} for drawing in drawings]
+    assert len(sizes) == 3
+    assert all(size["W1"] > 0 for size in sizes)
+    assert len({size["W1"] for size in sizes}) == 3, "each of the parameters of its epoch"
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError("no space left")])
+def test_an_exception_in_on_epoch_loses_nothing(error):
+    def look(solver):
+        if solver.epoch == 2:
+            raise error
+
+    options = {"seed": 0, "batch_size": 30, "num_epochs": 2, "update_rule": "adam"}
+    whole, made = make_solver(**options), make_solver(on_epoch=look, **{**options, "num_epochs": 4})
+    start = np.random.get_state()[1].copy()
+    with pytest.raises(type(error)):
+        made.train()
+    assert np.array_equal(np.random.get_state()[1], start)
+    whole.train()
+    assert made.model.params.keys() == whole.model.params.keys()
+    for name in ("loss_history", "train_acc_history", "val_acc_history", "epoch", "best_val_acc"):
+        assert getattr(made, name) == getattr(whole, name), name
+    assert_same_params(made.best_params, whole.best_params)
+    made.on_epoch = None
+    made.train()
+    assert len(made.loss_history) == 6 + 12
+
+
 # Checkpoints.
 
 
@@ -674,7 +763,7 @@ def test_models_that_cannot_be_trained(model, error, text):
 
 TAKES = (
     "The Solver takes: update_rule, optim_config, lr_decay, batch_size, num_epochs, num_train_samples, "
-    "num_val_samples, checkpoint_name, print_every, verbose, seed."
+    "num_val_samples, checkpoint_name, print_every, verbose, seed, on_epoch."
 )
 
 
@@ -711,6 +800,10 @@ TAKES = (
         ({"checkpoint_name": 3}, 'checkpoint_name must be the beginning of a file name, such as "net"; got 3.'),
         ({"seed": -1}, "seed must be a whole number, 0 or more, or a numpy.random.Generator; got -1."),
         ({"seed": "a"}, "seed must be a whole number, 0 or more, or a numpy.random.Generator; got 'a'."),
+        (
+            {"on_epoch": "print"},
+            "on_epoch must be a function of the Solver, such as lambda solver: print(solver.epoch); got 'print'.",
+        ),
     ],
 )
 def test_options_out_of_range(options, text):

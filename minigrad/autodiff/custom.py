@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..core.errors import MinigradWarning, NoGradientRule, OptionError, ShapeError, did_you_mean
+from ..core.guard import run_again
 from ..core.numpy_protocol import FALLBACK
 from ..core.primitive import Primitive
 from ..core.tensor import Tensor, read_only
@@ -80,6 +81,14 @@ def _guarded(x: Any) -> Any:
 
 
 def _checkpointed(*arrays: Any, call: _Call) -> tuple[Any, ...]:
+    token = run_again.set(True)
+    try:
+        return _run_checkpointed(arrays, call)
+    finally:
+        run_again.reset(token)
+
+
+def _run_checkpointed(arrays: tuple[Any, ...], call: _Call) -> tuple[Any, ...]:
     try:
         outputs = call.run(arrays)
     except ValueError as error:

@@ -93,9 +93,12 @@ def _backward_primitive(op: Fused, kernel: Callable[..., Any], arrays: tuple[str
     )
     backward_op = Primitive(forward, name=f"{op.name}_backward", outputs="many", kind="backward")
     backward_op.__module__ = op.__module__
+    backward_op.kernel, backward_op.kernel_static = kernel, tuple(static)  # for readers that write programs
     backward_op.__doc__ = f"The backward pass of {op.name}: the cotangents of the arguments named by ``needs``."
 
-    def rule(c: Any, /, *, wants: tuple[str, ...], needs: tuple[str, ...], unread: Any, **reads: Any) -> tuple[Any, ...]:
+    def rule(
+        c: Any, /, *, wants: tuple[str, ...], needs: tuple[str, ...], unread: Any, **reads: Any
+    ) -> tuple[Any, ...]:
         params = {name: reads[name] for name in op.static}
         given = {name: reads[name] for name in arrays if name in op.args}
 

@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from ..autodiff.anomaly import with_pulls
 from ..core.errors import OptionError
 from ..core.primitive import Primitive
 from ..core.tape import WATCH, Tape
@@ -93,9 +95,13 @@ class _Observer:
         self.tape = tape
         self.aliases: dict[int, frozenset[int]] = {}
         self.cotangents: dict[int, int] = {}
+        self._above: WeakKeyDictionary[Tape, dict[int, int]] = WeakKeyDictionary()  # entry there -> entry on our tape
 
     def recorded(self, op: Any, tape: Any, args: Sequence[Any], results: Sequence[Any], entered: Sequence[Any]) -> None:
         if tape is not self.tape:
+            for x, result in zip(entered, results):
+                if type(x) is Tensor and type(result) is Tensor and result.tape is self.tape:
+                    self._above.setdefault(tape, {})[x.index] = result.index
             return
         values = [x.value if type(x) is Tensor else x for x in args]
         for x, result in zip(entered, results):
@@ -109,7 +115,17 @@ class _Observer:
                     self.aliases[x.index] = frozenset(shared)
 
     def walked(self, records: list[Any], seeds: dict[int, Any]) -> list[Any]:
-        return records
+        """Note, while a differentiating tape is walked, which entry is the cotangent of which."""
+        above = next((entries for tape, entries in self._above.items() if tape.records is records), None)
+        if above is None:
+            return records
+
+        def pull(entry: int, plan: Any, g: Any, saved: Any, params: Any) -> Any:
+            if type(g) is Tensor and g.tape is self.tape and entry in above:
+                self.cotangents.setdefault(g.index, above[entry])
+            return plan.pull(g, saved, params)
+
+        return with_pulls(records, pull)
 
 
 def is_generator(leaf: Any) -> bool:

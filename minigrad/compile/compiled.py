@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import copy
+import inspect
+import keyword
 import math
+import re
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -14,12 +17,13 @@ from ..autodiff.reverse import value_and_grad
 from ..core.errors import DTypeError, OptionError
 from ..core.tensor import Tensor
 from ..core.tree import flatten, map_leaves, path_name
-from .capture import capture, is_generator
+from .capture import capture, draws_taken_back, is_generator
 from .lower import lower
 from .program import Program
 from .simplify import simplify
+from .source import write
 
-__all__ = ["CompiledFunction", "CompiledModel", "compile"]
+__all__ = ["CompiledFunction", "CompiledModel", "compile", "explain_backward"]
 
 LIMIT = 32
 """A function that has been captured for so many signatures is refused another: capturing each call costs more than it
@@ -83,6 +87,7 @@ class CompiledFunction:
         self._programs: dict[Any, tuple[Program, Any]] = {}
         self._lock = threading.Lock()
         self._calls: dict[Any, int] = {}
+        self.last: Any = None  # the signature of the last call
 
     def __call__(self, *args: Any) -> Any:
         """Compute the function."""
@@ -93,8 +98,9 @@ class CompiledFunction:
         found = self._programs.get(key)
         if found is None:
             found = self._capture(key, args, leaves, tree.paths)
+        self.last = key
         program, result_tree = found
-        self._calls[key] = self._calls.get(key, 0) + 1
+        self._count(key)
         inputs = [leaf for leaf in leaves if _is_array(leaf)]
         return result_tree.unflatten(program(inputs, [leaf for leaf in leaves if is_generator(leaf)]))
 
@@ -108,7 +114,7 @@ class CompiledFunction:
                     f"Give it arrays of one shape (pad or drop the last batch), numbers that change as arrays, or do "
                     f"not compile it"
                 )
-            names = [path_name(path) for path in paths]
+            names = [self._name_of(path) for path in paths]
             captured = simplify(capture(self.function, args, names, [_is_array(leaf) for leaf in leaves]))
             captured = simplify(lower(captured))  # again, since what is taken apart may have parts in common
             self._programs[key] = Program(captured), captured.tree
@@ -119,20 +125,54 @@ class CompiledFunction:
         (paths, before), (_, after) = list(self._programs)[-2:]
         for path, one, other in zip(paths, before, after):
             if one != other:
-                return f"Between the last two, {path_name(path)} was {_describe(one)}, then {_describe(other)}"
+                return f"Between the last two, {self._name_of(path)} was {_describe(one)}, then {_describe(other)}"
         return "The last two had other containers"
+
+    def _count(self, key: Any) -> None:
+        self._calls[key] = self._calls.get(key, 0) + 1
+
+    def _name_of(self, path: str) -> str:
+        """Return what an error or a table calls a leaf of the arguments: ``params.W1`` for ``[0]['W1']``."""
+        number, rest = path[1:].split("]", 1)
+        names = list(inspect.signature(self.function).parameters)
+        argument = names[int(number)] if int(number) < len(names) else f"argument {number}"
+        return path_name(rest, argument) if rest else argument
 
     @property
     def programs(self) -> list[Program]:
         """The programs, in the order in which they were captured."""
         return [program for program, _ in self._programs.values()]
 
+    @property
+    def source(self) -> str:
+        """The program of the first signature as readable NumPy, which runs without minigrad."""
+        paths, leaves, captured, tree = self._first()
+        names = list(inspect.signature(self.function).parameters)
+        places = [(path, leaf) for path, leaf in zip(paths, leaves) if leaf[0] in ("array", "generator")]
+        head = []
+        inputs = {}
+        for entry, (path, _) in zip(captured.inputs, (place for place in places if place[1][0] == "array")):
+            number, rest = path[1:].split("]", 1)
+            name = names[int(number)]
+            inputs[entry] = _identifier(path_name(rest) or name) if rest else name
+            if rest:
+                head.append(f"{inputs[entry]} = {name}{rest}")
+        used = sorted({int(path[1:].split("]", 1)[0]) for path in paths})
+        call = f"{_identifier(self.function.__name__)}({', '.join(names[number] for number in used)})"
+        return write(captured, call, head, inputs, _result_text(tree, captured.results), {})
+
+    def _first(self) -> Any:
+        if not self._programs:
+            raise OptionError(f"{self.name} has not been called yet, so there is no program; call it once")
+        (paths, leaves), (program, tree) = next(iter(self._programs.items()))
+        return paths, leaves, program.captured, tree
+
     def report(self) -> str:
         """Say how often the function was captured, for what, and what each program is."""
         lines = [f"{self.name}: captured {len(self._programs)} times"]
         for (paths, leaves), (program, _) in self._programs.items():
             shapes = ", ".join(
-                f"{path_name(path)} {_describe(leaf)}" for path, leaf in zip(paths, leaves) if leaf[0] == "array"
+                f"{self._name_of(path)} {_describe(leaf)}" for path, leaf in zip(paths, leaves) if leaf[0] == "array"
             )
             calls = self._calls.get((paths, leaves), 0)
             steps = len(program.captured.steps)
@@ -168,6 +208,36 @@ def _describe(signature: Any) -> str:
     return repr(signature[-1])
 
 
+class _Short:
+    """The short way into a model's training program: it looks at shapes and dtypes, and takes no container apart."""
+
+    def __init__(self, step: CompiledFunction, key: Any, model: Any) -> None:
+        self.program, _ = step._programs[key]
+        self.count = lambda: step._count(key)
+        self.params = [(name, w.shape, w.dtype) for name, w in model.params.items()]
+        self.state = [(name, w.shape, w.dtype) for name, w in model.state.items() if not is_generator(w)]
+        self.generators = [name for name, w in model.state.items() if is_generator(w)]
+        self.order = list(model.state)
+
+    def run(self, params: dict[str, Any], state: dict[str, Any], X: np.ndarray, y: np.ndarray) -> Any:
+        """Return ``(loss, grads, state)``, or None if parameters or state are of another kind than before."""
+        if len(params) != len(self.params) or len(state) != len(self.order):
+            return None
+        inputs = []
+        for container, expected in ((params, self.params), (state, self.state)):
+            for (name, value), (known, shape, dtype) in zip(
+                ((n, v) for n, v in container.items() if not is_generator(v)), expected
+            ):
+                if name != known or type(value) is not np.ndarray or value.shape != shape or value.dtype != dtype:
+                    return None
+                inputs.append(value)
+        self.count()
+        loss, *rest = self.program([*inputs, X, y], [state[name] for name in self.generators])
+        grads = {name: g for (name, _, _), g in zip(self.params, rest)}
+        values = iter(rest[len(self.params) :])
+        return loss, grads, {name: next(values) for name in self.order}
+
+
 class CompiledModel:
     """A model whose `loss` runs as a program. Made by :func:`compile`; all else is the model's own."""
 
@@ -175,28 +245,51 @@ class CompiledModel:
         self.__dict__["model"] = model
         name = type(model).__name__
         self.__dict__["_step"] = CompiledFunction(self._training_step, f"{name}.loss(X, y)")
+        self.__dict__["_short"] = {}
         self.__dict__["_scores"] = CompiledFunction(self._test_scores, f"{name}.loss(X)")
 
     def loss(self, X: Any, y: Any = None) -> Any:
         """Compute scores at test time, loss and gradients in training, as the model's own `loss` does."""
         model = self.model
-        model._check_params()
         X = X if isinstance(X, np.ndarray) else np.asarray(X)
         if y is None:
-            return self._run(lambda: self._scores(model.params, model.state, X), lambda: model.loss(X))
+            model._check_params()
+            scores = lambda: self._scores(model.params, model.state, X, self._settings())  # noqa: E731
+            return self._run(scores, lambda: model.loss(X))
         y = y if isinstance(y, np.ndarray) else np.asarray(y)
-        with np.errstate(all="warn"):
-            value, grads, state = self._run(
-                lambda: self._step(model.params, model.state, X, y), lambda: model.loss(X, y)
-            )
+        value, grads, state = self._run(lambda: self._run_step(X, y), lambda: model.loss(X, y))
         if not math.isfinite(value):
             return model.loss(X, y)  # which raises, and knows more of the cause
         model.state = state
         return float(value), grads
 
+    def _run_step(self, X: np.ndarray, y: np.ndarray) -> Any:
+        """Run the program of a training step; by a short way, if the last ones were of this kind too."""
+        model, settings = self.model, self._settings()
+        if any(type(value) is dict for value in model.state.values()):
+            model._check_params()
+            return self._step(model.params, model.state, X, y, settings)
+        key = (X.shape, X.dtype, y.shape, y.dtype, settings)
+        short = self._short.get(key)
+        results = short.run(model.params, model.state, X, y) if short is not None else None
+        if results is not None:
+            return results
+        model._check_params()
+        results = self._step(model.params, model.state, X, y, settings)
+        self._short[key] = _Short(self._step, self._step.last, model)
+        return results
+
+    def _settings(self) -> tuple[Any, ...]:
+        """Return what a program depends on beside arrays: the model's numbers and words, and functions put on it."""
+        return tuple(
+            (name, value)
+            for name, value in vars(self.model).items()
+            if name[0] != "_" and (isinstance(value, (int, float, str, bool, type(None))) or callable(value))
+        )
+
     def _run(self, program: Callable[[], Any], eagerly: Callable[[], Any]) -> Any:
         """Run a program; when it fails, run the model itself, whose error names layer, shapes and line."""
-        generators = [leaf for leaf in flatten(self.model.state)[0] if is_generator(leaf)]
+        generators = [leaf for leaf in self.model.state.values() if is_generator(leaf)]
         before = [copy.deepcopy(generator) for generator in generators]
         try:
             return program()
@@ -206,7 +299,7 @@ class CompiledModel:
             eagerly()
             raise
 
-    def _training_step(self, params: Any, state: Any, X: Any, y: Any) -> Any:
+    def _training_step(self, params: Any, state: Any, X: Any, y: Any, settings: Any) -> Any:
         model, before = self.model, self.model.state
         model.state = state
         try:
@@ -215,13 +308,42 @@ class CompiledModel:
         finally:
             model.state = before
 
-    def _test_scores(self, params: Any, state: Any, X: Any) -> Any:
+    def _test_scores(self, params: Any, state: Any, X: Any, settings: Any) -> Any:
         model, before = self.model, self.model.state
         model.state = state
         try:
             return model._scores(model.apply(params, X), X)
         finally:
             model.state = before
+
+    @property
+    def source(self) -> str:
+        """The training step as readable NumPy: the backward pass that one would have written by hand.
+
+        It is a function ``loss_and_grads(params, X, y)`` (with ``state`` where the model has one, and then it returns
+        the new state too), and what it calls; it runs without minigrad.
+        """
+        paths, leaves, captured, tree = self._step._first()
+        params, state = list(self.model.params), [key for key in self.model.state if key != "rng"]
+        keys = [*(("params", key) for key in params), *(("state", key) for key in state)]
+        inputs = {entry: _identifier(key) for entry, (_, key) in zip(captured.inputs, keys)}
+        head = [f"{_identifier(key)} = {container}[{key!r}]" for container, key in keys]
+        inputs.update(zip(captured.inputs[len(keys) :], ("X", "y")))
+        if captured.generators:
+            head.append('rng = state["rng"]')
+        results = captured.results
+        named = {entry: f"d_{_identifier(key)}" for key, entry in zip(params, results[1:]) if isinstance(entry, int)}
+        if isinstance(results[0], int):
+            named[results[0]] = "loss"
+        grads = ", ".join(f"{key!r}: {{e{entry}}}" for key, entry in zip(params, results[1:]))
+        text = f"{{e{results[0]}}}, {{{{{grads}}}}}"
+        arguments = "params, X, y"
+        if self.model.state:
+            arguments = "params, state, X, y"
+            new = [f"{key!r}: {{e{entry}}}" for key, entry in zip(state, results[1 + len(params) :])]
+            new += ["'rng': rng"] if captured.generators else []
+            text += f", {{{{{', '.join(new)}}}}}"
+        return write(captured, f"loss_and_grads({arguments})", head, inputs, text, named)
 
     def report(self) -> str:
         """Say how often `loss` was captured, for what, and what each program is."""
@@ -235,6 +357,97 @@ class CompiledModel:
 
     def __repr__(self) -> str:
         return f"<compiled {type(self.model).__name__}>"
+
+
+def explain_backward(model: Any, X: Any, y: Any) -> str:
+    """Return a model's training step, forward and backward, as NumPy source that runs without minigrad.
+
+    Parameters
+    ----------
+    model : Model
+        It stays as it is.
+    X, y : arrays
+        A minibatch; the source holds for its shapes.
+
+    Returns
+    -------
+    str
+        A function ``loss_and_grads(params, X, y)`` and what it calls. Where the model has a state, it takes and
+        returns that as well.
+
+    Raises
+    ------
+    OptionError
+        If an op of the model has no source that stands on its own.
+
+    Examples
+    --------
+    >>> import numpy as np, minigrad as mg
+    >>> model = mg.models.TwoLayerNet(4, 5, 3, seed=0)
+    >>> text = mg.explain_backward(model, np.ones((2, 4)), np.array([0, 2]))
+    >>> print(text[text.index("    # backward") :])
+        # backward
+        d_add_out = softmax_loss_backward(np.float64(1.0), add_out, y, highest, total, wants=('scores',))
+        # fc2
+        d_hidden = d_add_out @ W2.T
+        d_W2 = hidden.T @ d_add_out
+        d_b2 = np.sum(d_add_out, axis=(0,))
+        # fc1
+        multiply_out = d_hidden * (hidden > 0)
+        d_W1 = X.T @ multiply_out
+        d_b1 = np.sum(multiply_out, axis=(0,))
+        return loss, {'W1': d_W1, 'b1': d_b1, 'W2': d_W2, 'b2': d_b2}
+    <BLANKLINE>
+    """
+    compiled = CompiledModel(model)
+    state = copy.deepcopy(model.state)
+    try:
+        loss, grads = compiled.loss(X, y)
+        text = compiled.source
+    finally:
+        model.state = state
+    _check_source(text, model, copy.deepcopy(state), X, y, (loss, grads))
+    return text
+
+
+def _check_source(text: str, model: Any, state: Any, X: Any, y: Any, expected: tuple[float, dict[str, Any]]) -> None:
+    """Run a written-out training step, and raise unless it computes what the model does."""
+    space: dict[str, Any] = {}
+    arguments = (model.params, state, X, y) if state else (model.params, X, y)
+    try:
+        with draws_taken_back([]):
+            exec(text, space)
+            loss, grads, *_ = space["loss_and_grads"](*arguments)
+    except Exception as error:
+        raise OptionError(
+            f"{type(model).__name__} uses an op that cannot be written out yet ({error}); mg.compile runs it all the "
+            f"same"
+        ) from error
+    # To rounding: sums of squares are written as one would write them, and taken in another order by the model.
+    rounding = 1e4 * max(np.finfo(w.dtype).eps for w in model.params.values())
+    pairs = [(loss, expected[0]), *((grads[name], g) for name, g in expected[1].items())]
+    if not all(np.allclose(found, right, rtol=rounding, atol=rounding) for found, right in pairs):
+        raise OptionError(f"the source written for {type(model).__name__} does not compute what the model does")
+
+
+def _identifier(name: str) -> str:
+    """Return a name as a Python variable: ``conv1.W`` as ``conv1_W``."""
+    word = re.sub(r"\W+", "_", name).strip("_") or "x"
+    return f"_{word}" if word[0].isdigit() or keyword.iskeyword(word) else word
+
+
+def _result_text(tree: Any, results: list[Any]) -> str:
+    """Write the container of a function's results, with ``{eNUMBER}`` for each."""
+    return (
+        repr(tree.unflatten([_Slot(f"{{e{result}}}") for result in results])).replace("{'", "{{'").replace("'}", "'}}")
+    )
+
+
+class _Slot(str):
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
 
 
 def _restore(generator: Any, kept: Any) -> None:

@@ -28,7 +28,8 @@ def simplify(captured: Captured) -> Captured:
             needed.update(step.parents)
             kept.append(step)
     constants = {entry: value for entry, value in captured.constants.items() if entry in needed}
-    return captured._replace(steps=kept[::-1], constants=constants, results=results)
+    cotangents = {same.get(g, g): same.get(value, value) for g, value in captured.cotangents.items()}
+    return captured._replace(steps=kept[::-1], constants=constants, results=results, cotangents=cotangents)
 
 
 def draws(step: Step) -> bool:

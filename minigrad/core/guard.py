@@ -1,4 +1,8 @@
-"""The broadcast guard: (N,) against (N, 1) gives (N, N), and hardly anybody means that."""
+"""Guards against accidents that are no error of NumPy's.
+
+The broadcast guard: (N,) against (N, 1) gives (N, N), and hardly anybody means that. And no random numbers in what
+is run again in the backward pass: it would draw others.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +10,12 @@ import warnings
 from contextvars import ContextVar
 from typing import Any
 
-from .errors import BroadcastWarning, ShapeError
+from .errors import BroadcastWarning, OptionError, ShapeError
 from .explain import where
 from .tape import user_frame
 from .tensor import Tensor
 
-__all__ = ["check_broadcast", "guarding", "strict"]
+__all__ = ["check_broadcast", "guarding", "refuse_draws", "run_again", "strict"]
 
 _reaction: ContextVar[str] = ContextVar("minigrad_broadcast_guard", default="")  # "", "warn" or "raise"
 
@@ -67,6 +71,19 @@ class strict:
 
     def __exit__(self, *exc_info: object) -> None:
         _reaction.reset(self._before)
+
+
+run_again: ContextVar[bool] = ContextVar("minigrad_run_again", default=False)
+"""Whether what runs now will be run again in the backward pass, as under ``mg.checkpoint``."""
+
+
+def refuse_draws(name: str) -> None:
+    """Raise if random numbers are drawn where the backward pass would draw others."""
+    if run_again.get():
+        raise OptionError(
+            f"{where(name)}: a mask is drawn inside mg.checkpoint, which runs its function again in the backward pass "
+            f"and would draw another; draw it outside, with mg.ops.dropout_mask, and pass it in as an argument"
+        )
 
 
 def check_broadcast(op: str, x: Any, y: Any, shape: tuple[int, ...]) -> None:

@@ -140,6 +140,8 @@ class Primitive:
         self.shared: Callable[..., Any] | None = None
         self._shared_reads: tuple[str, ...] = ()
         self.reference: Callable[..., Any] | None = None
+        self.kernel: Callable[..., Any] | None = None  # of an op that is the backward pass of a fused one
+        self.kernel_static: tuple[str, ...] = ()
         self._plans: dict[tuple[int, int], Plan] = {}
         self._short_plans: list[Plan | None] = [None] * 4  # by mask, for ops of one or two arrays
         self.bind: Callable[..., Any] = self._make_bind()

@@ -4,7 +4,8 @@
 are looked at once more on their own (``measure.py``), and all becomes a graph view, plain data (``view.py``, made by
 ``build.py`` with the scopes and runs of ``folds.py``). What a picture shows of it is decided in ``show.py`` and
 ``dual.py``, coloured by ``heat.py``, written as DOT text (``dot.py``) or as a list (``text.py``), and the DOT text
-becomes a picture in ``engine.py``. How each kind of node looks is in ``palette.py``: to add a kind, add a row there.
+becomes a picture in ``engine.py``. ``page/`` is the page to look into, and ``step.py`` the walk through the backward
+pass. How each kind of node looks is in ``palette.py``: to add a kind, add a row there.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ def draw(
     *inputs: Any,
     view: str = "forward",
     color: str = "kind",
+    scale: tuple[float, float] | None = None,
     params: str = "inline",
     depth: int | None = None,
     fold: bool = True,
@@ -59,6 +61,11 @@ def draw(
     color : ``"kind"``, ``"grad"``, ``"time"`` or ``"memory"``
         What colours mean: the kind of node, or a heat map of what was measured: the root mean square of the gradient
         that arrives, seconds forward and backward, bytes saved for the backward pass.
+    scale : (low, high), optional
+        The values at the ends of a heat map's colours, which lie between them on a logarithmic scale; what is beyond
+        them has the colour of the end. For pictures to be compared, such as one per epoch. Without it the scale
+        follows the values of the picture: gradients three powers of ten around their median, seconds and bytes from
+        the least to the most.
     params : ``"inline"``, ``"nodes"`` or ``"hide"``
         Parameters inside the ops that read them, as nodes of their own, or left out.
     depth : int, optional
@@ -123,6 +130,7 @@ def draw(
         expand,
         view=view,
         color=color,
+        scale=scale,
         params=params,
         depth=depth,
         fold=bool(fold),

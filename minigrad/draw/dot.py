@@ -250,6 +250,8 @@ class _Writer:
         attributes = f'{style} penwidth={look.width:g} fontcolor="{look.text}" class="{node.kind}"'
         if node.mark:
             attributes += " peripheries=2" if look.shape not in ("cylinder", "box3d", "note") else ""
+        if shape == "box3d":
+            attributes += ' margin="0.12,0.11"'  # Graphviz counts the face at the top as room for text
         if self.dual:
             attributes += f' group="{ {"backward": "b", "saved": "k", "gradient": "d"}.get(node.kind, "f") }"'
         return (

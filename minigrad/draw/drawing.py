@@ -121,7 +121,8 @@ class Drawing:
         Parameters
         ----------
         path : str or Path
-            The ending says what to write: ``.svg``, ``.png``, ``.pdf``, or the text as ``.gv`` or ``.dot``.
+            The ending says what to write: ``.svg``, ``.png``, ``.pdf``, the page of `to_html` as ``.html``, or the text
+            as ``.gv`` or ``.dot``.
 
         Raises
         ------
@@ -134,11 +135,14 @@ class Drawing:
         """
         path = os.fspath(path)
         ending = os.path.splitext(path)[1]
+        if ending.lower() == ".html":
+            self.to_html(path)
+            return
         format = ENDINGS.get(ending.lower())
         if format is None:
             raise OptionError(
                 f"cannot save a drawing as {path!r}: the ending {ending!r} is not known"
-                f"{did_you_mean(ending.lower(), ENDINGS)} (known: {', '.join(ENDINGS)})"
+                f"{did_you_mean(ending.lower(), [*ENDINGS, '.html'])} (known: {', '.join([*ENDINGS, '.html'])})"
             )
         folder = os.path.dirname(path)
         if folder and not os.path.isdir(folder):
@@ -208,23 +212,10 @@ class Drawing:
         return svg[: root.start()] + theme_style(root[1].decode()).encode() + b"\n" + svg[root.start() :]
 
     def show(self) -> None:
-        """Show the picture: in a notebook in its place, else in the program that opens pictures."""
-        try:
-            from IPython import get_ipython  # type: ignore[import-not-found]
-            from IPython.display import display  # type: ignore[import-not-found]
+        """Show the picture: in a notebook in its place, else as a page in the browser. It needs no Graphviz."""
+        from .page.page import show_page
 
-            in_notebook = get_ipython() is not None and "IPKernelApp" in get_ipython().config
-        except ImportError:
-            in_notebook = False
-        if in_notebook:
-            display(self)
-            return
-        import tempfile
-        import webbrowser
-
-        with tempfile.NamedTemporaryFile("wb", suffix=".svg", prefix="minigrad-", delete=False) as file:
-            file.write(self.render("svg"))
-        webbrowser.open(f"file://{file.name}")
+        show_page(self, self.to_html)
 
     def _with_own_ids(self, svg: bytes) -> bytes:
         """Give the ids of an SVG a prefix of this drawing's own, so that one page can hold several drawings."""

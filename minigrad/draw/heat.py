@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 from .palette import NONFINITE, ink_on, on_scale
 from .view import GraphNode, GraphView, Heat, Legend, ShownChip, ShownNode, Stats
@@ -14,14 +16,36 @@ __all__ = ["heats"]
 
 DECADES = 3
 """A gradient is coloured by how far it is from the median, up to so many powers of ten each way."""
+LEAST, MOST = 5e-324, sys.float_info.max
+"""Of the positive floats: what a scale around a median reaches at most."""
 STEPS = 11
 """Colours in a legend."""
 
 Heats = dict[str, Heat]
 
 
-def heats(view: GraphView, nodes: list[ShownNode]) -> tuple[list[ShownNode], dict[str, Legend]]:
-    """Return the nodes with their heat in every colouring that was measured, and the legends."""
+class Scale(NamedTuple):
+    """The values at the ends of the colours, with a logarithmic scale between them."""
+
+    low: float
+    high: float
+
+    def place(self, value: float) -> float:
+        """Return where a value is, from 0 at the low end to 1 at the high one, and beyond."""
+        if value <= 0:
+            return 0.0
+        low, high, here = (math.log10(size) for size in (*self, value))
+        return (here - low) / (high - low)
+
+
+def heats(
+    view: GraphView, nodes: list[ShownNode], scales: Mapping[str, tuple[float, float]] | None = None
+) -> tuple[list[ShownNode], dict[str, Legend]]:
+    """Return the nodes with their heat in every colouring that was measured, and the legends.
+
+    A colouring that is not in `scales` has a scale made for the values that are there.
+    """
+    fixed = {color: Scale(*ends) for color, ends in (scales or {}).items()}
     by_id = {node.id: node for node in view.nodes}
     parameters = {parameter.entry: parameter.gradient for parameter in view.parameters}
     legends: dict[str, Legend] = {}
@@ -37,17 +61,20 @@ def heats(view: GraphView, nodes: list[ShownNode]) -> tuple[list[ShownNode], dic
     positive = [size for size in sizes if 0 < size < math.inf]
     if sizes:
         middle = statistics.median(positive) if positive else 1.0
-        legends["grad"] = Legend(
-            "gradient RMS against the median (log): blue = vanishing, orange = exploding",
-            tuple(on_scale("grad", step / (STEPS - 1)) for step in range(STEPS)),
-            f"{middle / 10**DECADES:.1e}",
-            f"{middle * 10**DECADES:.1e}",
+        around = Scale(max(middle / 10**DECADES, LEAST), min(middle * 10**DECADES, MOST))
+        scale = fixed.get("grad", around)
+        against = "" if "grad" in fixed else " against the median"
+        legends["grad"] = _legend(
+            "grad",
+            f"gradient RMS{against} (log): blue = vanishing, orange = exploding",
+            f"{scale.low:.1e}",
+            f"{scale.high:.1e}",
         )
         for number, size in enumerate(gradients):
             if size is not None:
-                found[number]["grad"] = _gradient_heat(size, middle)
+                found[number]["grad"] = _gradient_heat(size, scale)
         nodes = [
-            node._replace(chips=tuple(_hot_chip(chip, size, middle) for chip, size in zip(node.chips, row)))
+            node._replace(chips=tuple(_hot_chip(chip, size, scale) for chip, size in zip(node.chips, row)))
             for node, row in zip(nodes, chips)
         ]
     seconds = [_sum(_seconds(part) for part in group) for group in members]
@@ -70,17 +97,20 @@ def heats(view: GraphView, nodes: list[ShownNode]) -> tuple[list[ShownNode], dic
         known = [value for value in values if value is not None and value > 0]
         if not known:
             continue
-        low, high = min(known), max(known)
-        span = max(math.log10(high / low), 1.0)  # of nearly equal values, none is hot
+        high = max(known)
+        span = max(math.log10(high / min(known)), 1.0)  # of nearly equal values, none is hot
+        scale = fixed.get(color, Scale(high / 10**span, high))
         for number, value in enumerate(values):
             if value is not None:
-                place = 1 - (math.log10(high / value) / span) if value > 0 else 0.0
-                fill = on_scale(color, place)
+                fill = on_scale(color, scale.place(value))
                 found[number][color] = Heat(value, write(value), fill, ink_on(fill))
         text = seconds_text if color == "time" else bytes_text
-        colors = tuple(on_scale(color, step / (STEPS - 1)) for step in range(STEPS))
-        legends[color] = Legend(title, colors, text(high / 10**span), text(high))
+        legends[color] = _legend(color, title, text(scale.low), text(scale.high))
     return [node._replace(heat=heat) for node, heat in zip(nodes, found)], legends
+
+
+def _legend(color: str, title: str, low: str, high: str) -> Legend:
+    return Legend(title, tuple(on_scale(color, step / (STEPS - 1)) for step in range(STEPS)), low, high)
 
 
 def _is_op(node: GraphNode) -> bool:
@@ -114,13 +144,12 @@ def _gradient(stats: Iterable[Stats | None]) -> float | None:
     return largest * math.sqrt(sum(part.size * ((part.rms or 0.0) / largest) ** 2 for part in known) / count)
 
 
-def _gradient_heat(size: float, middle: float) -> Heat:
+def _gradient_heat(size: float, scale: Scale) -> Heat:
     if not math.isfinite(size):
         return Heat(None, "NaN" if math.isnan(size) else "infinite", NONFINITE, ink_on(NONFINITE))
-    place = 0.5 + math.log10(size / middle) / (2 * DECADES) if size > 0 else 0.0
-    fill = on_scale("grad", place)
+    fill = on_scale("grad", scale.place(size))
     return Heat(size, f"{size:.1e}" if size else "0", fill, ink_on(fill))
 
 
-def _hot_chip(chip: ShownChip, size: float | None, middle: float) -> ShownChip:
-    return chip if size is None else chip._replace(heat=_gradient_heat(size, middle))
+def _hot_chip(chip: ShownChip, size: float | None, scale: Scale) -> ShownChip:
+    return chip if size is None else chip._replace(heat=_gradient_heat(size, scale))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
+from numbers import Real
 from typing import Any
 
 from ..core.errors import OptionError, did_you_mean
@@ -38,7 +40,21 @@ def check_options(collapse: Any = (), expand: Any = (), **given: Any) -> Options
             isinstance(value, bool) or not isinstance(value, int) or value < least
         ):
             raise OptionError(f"draw: {name} must be a whole number of at least {least}, and {value!r} came")
+    given["scale"] = _checked_scale(given.get("scale"), given["color"])
     return Options(collapse=_names("collapse", collapse), expand=_names("expand", expand), **given)
+
+
+def _checked_scale(scale: Any, color: str) -> tuple[float, float] | None:
+    if scale is None:
+        return None
+    if color == "kind":
+        raise OptionError('draw: scale is that of a heat map, and color="kind" has none; add color="grad" or another')
+    ends = tuple(scale) if isinstance(scale, Iterable) else ()
+    if len(ends) != 2 or not all(isinstance(end, Real) for end in ends) or not 0 < ends[0] < ends[1] < math.inf:
+        raise OptionError(
+            f"draw: scale must be two numbers (low, high) with 0 < low < high, such as (1e-6, 1e-2), and {scale!r} came"
+        )
+    return float(ends[0]), float(ends[1])
 
 
 def _names(option: str, value: Any) -> tuple[str, ...]:

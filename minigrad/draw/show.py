@@ -41,6 +41,7 @@ class Options(NamedTuple):
     max_nodes: int = 500
     theme: str = "auto"
     histograms: bool = False
+    scale: tuple[float, float] | None = None
 
 
 DEFAULTS = Options()
@@ -313,7 +314,7 @@ class _Shower:
             self.messages.append(f"{len(self.view.nodes):,} nodes -> {len(nodes):,} shown; use depth= or expand=")
         if self.options.shapes and not labels:
             self.messages.append(f"{len(nodes):,} nodes: shapes on edges are left out above {EDGE_LABELS}")
-        nodes, legends = heats(self.view, nodes)
+        nodes, legends = heats(self.view, nodes, {self.options.color: self.options.scale} if self.options.scale else {})
         kinds = {node.kind if node.kind in KINDS else "op" for node in nodes}
         if self.options.params == "inline" and any(node.chips for node in nodes):
             kinds.add("parameter")
@@ -330,6 +331,7 @@ class _Shower:
             tuple(kind for kind in KINDS if kind in kinds),
             legends,
             tuple(self.messages),
+            self.options.scale,
         )
 
     def _names(self, classes: list[_Class]) -> list[str]:

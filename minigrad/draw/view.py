@@ -467,6 +467,8 @@ class Shown(NamedTuple):
         For each colouring that was measured.
     messages : tuple of str
         What the picture leaves out, for the reader.
+    scale : tuple of float, or None
+        What the ends of the colours of `color` stand for, when that was given.
     """
 
     view: str
@@ -481,6 +483,7 @@ class Shown(NamedTuple):
     kinds: tuple[str, ...] = ()
     legends: dict[str, Legend] = {}  # never written to
     messages: tuple[str, ...] = ()
+    scale: tuple[float, float] | None = None
 
 
 class GraphView(NamedTuple):

@@ -30,7 +30,18 @@ LONG_TEXT = 40
 COMMUTATIVE = frozenset({"add", "multiply", "maximum", "minimum", "equal", "not_equal", "logical_and", "logical_or"})
 _SEPARATORS = r"[/\\]"  # of folders, on any system
 CONVOLUTIONS = frozenset({"convolution", "biased_convolution"})
-CALLED = {"max_pooling": "max_pool2d", "drop": "dropout"}
+CALLED = {
+    "_draw_mask": "dropout_mask",
+    "dot_product_attention": "attention",
+    "drop": "dropout",
+    "gru_cell": "gru_step",
+    "gru_sequence": "gru",
+    "lstm_cell": "lstm_step",
+    "lstm_sequence": "lstm",
+    "max_pooling": "max_pool2d",
+}
+UNTOLD = frozenset({"rng", "scale"})  # static parameters that say nothing to a reader
+NO_MASK = "True"  # as an argument: everything is kept
 WINDOWED = {"window": "", "stride": "1", "padding": "0", "dilation": "1", "groups": "1"}
 """Static parameters with a number per axis, and the number that need not be said."""
 SHORT_NAMES = {"padding": "pad"}
@@ -88,6 +99,7 @@ def static_text(value: Any) -> str:
 
 def number_texts(node: Node, numbers: dict[int, str]) -> tuple[str, ...]:
     """Write numbers among the arguments: ``0.5`` where their place is plain, else all arguments, as ``(1, ·)``."""
+    numbers = {position: text for position, text in numbers.items() if text != NO_MASK}
     if not numbers:
         return ()
     count = len(node.parents)
@@ -127,6 +139,8 @@ def static_texts(node: Node, shapes: Sequence[Sequence[int]] = ()) -> tuple[str,
                 texts.append(static_text(value).strip("()").replace(", ", "×"))
             elif not _same(value, window) and (number := _one_number(value)) != WINDOWED[name]:
                 texts.append(f"{SHORT_NAMES.get(name, name)} {number}")
+            continue
+        if name in UNTOLD or (name == "p" and value == 1):
             continue
         if name in SHAPES_TELL or _same(value, op.defaults.get(name)):
             continue

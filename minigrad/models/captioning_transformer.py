@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .. import nn, ops
+from ..core.errors import ShapeError
 from .common import Captions
 
 __all__ = ["CaptioningTransformer"]
@@ -27,6 +28,8 @@ class CaptioningTransformer(nn.Layer):
     num_heads : int
         Divides `wordvec_dim`.
     num_layers : int
+    max_length : int
+        Longer captions are refused.
     feed_forward : int, optional
         The width between the two affine maps of a layer, 4 times `wordvec_dim` if left out.
     dropout : float
@@ -52,13 +55,14 @@ class CaptioningTransformer(nn.Layer):
         wordvec_dim: int = 128,
         num_heads: int = 4,
         num_layers: int = 2,
+        max_length: int = 50,
         *,
         feed_forward: int | None = None,
         dropout: float = 1.0,
         dtype: Any = np.float64,
         seed: Any = None,
     ) -> None:
-        self.captions = Captions(word_to_idx)
+        self.captions, self.max_length = Captions(word_to_idx), max_length
         self.project = nn.Affine(wordvec_dim, init=nn.init.lecun_normal)
         self.embed = nn.Embedding(len(word_to_idx), wordvec_dim)
         self.position = nn.PositionalEncoding(dropout)
@@ -71,6 +75,11 @@ class CaptioningTransformer(nn.Layer):
     def forward(self, features: Any, words: Any = None) -> Any:
         """Score the word after each of `words` (N, T): (N, T, V)."""
         Captions.check_given(words)
+        if words.shape[1] > self.max_length:
+            raise ShapeError(
+                f"CaptioningTransformer: captions of {words.shape[1]} words came, and max_length is {self.max_length}; "
+                f"make it with a larger max_length, or cut them"
+            )
         memory = self.project(features)
         memory = memory.reshape(len(memory), 1, -1)
         x = self.position(self.embed(words))

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..core.errors import DTypeError, OptionError, ShapeError
 from ..core.explain import where
+from ..core.guard import refuse_draws
 from ..core.primitive import primitive
 
 __all__ = ["drop", "dropout", "dropout_mask"]
@@ -118,6 +119,7 @@ def dropout_mask(shape: tuple[int, ...], rng: Any, *, p: float, like: Any = None
             f"{where('dropout')}: {rng!r} came in place of a generator; make one once, as np.random.default_rng(seed), "
             f"and give it to every call (a seed would draw the same mask each time)"
         )
+    refuse_draws("dropout")
     return _draw_mask(like, rng=rng, shape=tuple(shape), p=float(p)) if like is not None else rng.random(shape) < p
 
 

@@ -667,3 +667,13 @@ class TestFallback:
             done.wait(10)
         thread.join()
         assert found == ["refused"]
+
+
+def test_a_checkpoint_that_draws_masks_is_refused():
+    """Run again in the backward pass, it would draw others, and the gradient would be that of another function."""
+    generator = np.random.default_rng(0)
+    with pytest.raises(mg.OptionError, match="draw it outside"):
+        mg.grad(lambda x: np.sum(mg.checkpoint(lambda x: mg.dropout(x, generator, p=0.5))(x)))(np.ones(5))
+    mask = mg.ops.dropout_mask((5,), generator, p=0.5)
+    found = mg.grad(lambda x: np.sum(mg.checkpoint(lambda x: mg.dropout(x, mask, p=0.5))(x)))(np.ones(5))
+    np.testing.assert_array_equal(found, 2.0 * mask)

@@ -467,3 +467,15 @@ def test_it_is_the_same_every_time():
     results = [str(compare_backward(forward, spoiled(dx=lambda d, x: d["dx"] ** 2), X, W1, B1, W2)) for _ in range(2)]
     assert results[0] == results[1]
     assert results[0] != str(compare_backward(forward, spoiled(dx=lambda d, x: d["dx"] ** 2), X, W1, B1, W2, seed=1))
+
+
+def test_a_forward_pass_that_fills_an_array_is_told_what_to_do():
+    def forward(x):
+        out = np.zeros(2)
+        out[0] = np.sum(x * x)
+        return out
+
+    with pytest.raises(mg.NoGradientRule, match=r"an assignment into an array.*use np.stack"):
+        mg.compare_backward(forward, lambda dout, x: 2 * dout[0] * x, np.ones(3))
+    with pytest.raises(mg.NoGradientRule, match=r"an assignment into an array.*use np.stack"):
+        mg.cs231n.layer(forward)[0](np.ones(3))

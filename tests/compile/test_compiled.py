@@ -158,7 +158,7 @@ def test_two_threads():
 
     def run(number):
         for _ in range(200):
-            value, grads = model._step(model.params, {}, *batches[number])[:2]
+            value, grads = model.loss(*batches[number])
             if value != expected[number][0] or any((grads[k] != g).any() for k, g in expected[number][1].items()):
                 wrong.append(number)
 
@@ -278,3 +278,27 @@ def test_memory_is_let_go_and_used_again():
     x = rng.standard_normal((100, 100))
     assert compiled(x) == f(x)
     assert compiled.programs[0].buffer_bytes == x.nbytes
+
+
+def test_settings_of_the_model_may_change():
+    model = compile(mg.models.FullyConnectedNet([6], 5, 3, dropout=0.9, seed=0))
+    X, y = rng.standard_normal((6, 5)), rng.integers(0, 3, 6)
+    without, _ = model.loss(X, y)
+    model.reg, model.dropout = 10.0, 1.0
+    same(model.loss(X, y), model.model.loss(X, y))
+    model.objective = mg.svm_loss
+    same(model.loss(X, y), model.model.loss(X, y))
+    assert len(model._step.programs) == 3
+
+
+def test_the_short_way_notices_another_parameter():
+    model = compile(mg.models.TwoLayerNet(5, 4, 3, seed=0))
+    X, y = rng.standard_normal((6, 5)), rng.integers(0, 3, 6)
+    model.loss(X, y)
+    model.params = {name: w.astype(np.float32) for name, w in model.params.items()}
+    same(model.loss(X, y), model.model.loss(X, y))
+    model.params = {"W1": np.ones((5, 2)), "b1": np.ones(2), "W2": np.ones((2, 3)), "b2": np.ones(3)}
+    same(model.loss(X, y), model.model.loss(X, y))
+    model.params["W1"] = np.ones((5, 3))
+    with pytest.raises(mg.ShapeError, match="had shape"):
+        model.loss(X, y)

@@ -103,3 +103,21 @@ def test_the_page_names_them_all():
     with open(text, encoding="utf-8") as file:
         page = file.read()
     assert [name for name in cs231n.__all__ if f"`{name}`" not in page] == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "from minigrad.cs231n.classifiers.fc_net import *; TwoLayerNet, FullyConnectedNet",
+        "from minigrad.cs231n.classifiers.cnn import *; ThreeLayerConvNet",
+        "from minigrad.cs231n.classifiers.rnn import CaptioningRNN",
+        "from minigrad.cs231n.classifiers.linear_svm import svm_loss_naive, svm_loss_vectorized",
+        "from minigrad.cs231n.classifiers.softmax import softmax_loss_naive, softmax_loss_vectorized",
+        "from minigrad.cs231n.solver import Solver",
+        "from minigrad.cs231n.optim import sgd_momentum, rmsprop, adam",
+        "from minigrad.cs231n.layer_utils import *; affine_relu_forward",
+        "from minigrad.cs231n.gradient_check import eval_numerical_gradient",
+    ],
+)
+def test_the_notebooks_lines_of_import(line):
+    exec(line, {})

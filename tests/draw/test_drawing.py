@@ -223,15 +223,21 @@ def test_a_notebook_never_raises(drawing, monkeypatch):
     assert "Drawing" in drawing._repr_mimebundle_()["text/plain"]
 
 
-def test_show_opens_the_picture_in_the_program_for_pictures(drawing, monkeypatch):
+def test_show_opens_the_page_in_the_browser(drawing, monkeypatch):
     opened = []
     monkeypatch.setattr("webbrowser.open", opened.append)
-    monkeypatch.setattr(type(drawing), "render", lambda self, format: b"<svg/>")
     drawing.show()
     (address,) = opened
     path = Path(address.removeprefix("file://"))
-    assert path.read_bytes() == b"<svg/>"
+    assert path.read_text(encoding="utf-8") == drawing.to_html()
     path.unlink()
+
+
+def test_a_page_is_saved_like_a_picture(drawing, tmp_path):
+    drawing.save(tmp_path / "net.html")
+    assert (tmp_path / "net.html").read_text(encoding="utf-8") == drawing.to_html()
+    with pytest.raises(mg.OptionError, match='did you mean ".html"'):
+        drawing.save(tmp_path / "net.htlm")
 
 
 @needs_dot
@@ -318,6 +324,16 @@ def test_what_cannot_be_drawn_says_what_can(arguments, error, text):
         ({"collapse": [3]}, r"collapse takes names of scopes, such as \"fc1\", and 3 came"),
         ({"mark": {"tahn": "?"}}, r"mark=\{'tahn': \.\.\.\} is no node of f; did you mean \"tanh\"\?"),
         ({"mark": {99: "?"}}, r"mark=\{99: \.\.\.\} is no node of f"),
+        ({"scale": (1e-6, 1.0)}, r'scale is that of a heat map, and color="kind" has none'),
+        (
+            {"color": "grad", "scale": (1.0, 1e-6)},
+            r"two numbers \(low, high\) with 0 < low < high, .*\(1.0, 1e-06\) came",
+        ),
+        ({"color": "grad", "scale": (0, 1)}, r"scale must be two numbers"),
+        ({"color": "grad", "scale": (1e-6, np.inf)}, r"scale must be two numbers"),
+        ({"color": "grad", "scale": (np.nan, 1)}, r"scale must be two numbers"),
+        ({"color": "grad", "scale": "log"}, r"scale must be two numbers .*'log' came"),
+        ({"color": "grad", "scale": 1e-3}, r"scale must be two numbers .*0.001 came"),
         ({"color": "grad", "measure": False}, r"color=\"grad\" shows what is measured; leave out measure=False"),
     ],
 )

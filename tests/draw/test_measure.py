@@ -14,6 +14,7 @@ import minigrad as mg
 from minigrad.draw import draw
 from minigrad.draw.heat import heats
 from minigrad.draw.measure import stats_of
+from minigrad.draw.palette import on_scale
 from tests.draw import nets
 
 
@@ -252,6 +253,53 @@ def test_the_scale_of_gradients_is_centred_on_their_median():
     values += [chip.heat.value for node in shown.nodes for chip in node.chips]
     assert math.sqrt(low * high) == pytest.approx(np.median(values), rel=0.05)
     assert high / low == pytest.approx(1e6, rel=0.1)
+
+
+@pytest.mark.parametrize("params", ["inline", "nodes"])
+@pytest.mark.parametrize("view", ["forward", "dual"])
+def test_pictures_with_one_scale_can_be_compared(view, params):
+    low, high = 1e-7, 1e-1
+    colors, names = {}, []
+    for activation in (mg.sigmoid, mg.relu):
+        function, arguments = nets.deep(activation)
+        shown = draw(function, *arguments, color="grad", scale=(low, high), view=view, params=params).shown
+        legend = shown.legends["grad"]
+        assert (legend.low, legend.high) == ("1.0e-07", "1.0e-01")
+        assert "median" not in legend.title
+        heats = [node.heat["grad"] for node in shown.nodes if node.heat.get("grad")]
+        heats += [chip.heat for node in shown.nodes for chip in node.chips if chip.heat]
+        names.append(len(heats))
+        for heat in heats:
+            assert colors.setdefault(heat.value, heat.fill) == heat.fill
+    for value, fill in colors.items():
+        assert fill == on_scale("grad", math.log10(value / low) / 6)
+    assert min(names) > 25
+    assert on_scale("grad", 0.0) in colors.values() and on_scale("grad", 1.0) in colors.values(), "beyond the ends"
+
+
+def test_a_scale_is_that_of_the_colouring_it_was_given_for():
+    function, arguments = nets.mlp2()
+    plain = draw(function, *arguments, color="memory")
+    drawing = draw(function, *arguments, color="memory", scale=[10, 1e9])
+    shown = drawing.shown
+    assert drawing.to_json()["shown"]["scale"] == [10.0, 1e9]
+    assert shown.scale == (10.0, 1e9) and plain.shown.scale is None
+    assert (shown.legends["memory"].low, shown.legends["memory"].high) == ("10 B", "1 GB")
+    assert shown.legends["grad"] == plain.shown.legends["grad"]
+    for node in shown.nodes:
+        if "memory" in node.heat:
+            heat = node.heat["memory"]
+            place = math.log10(heat.value / 10) / 8 if heat.value else 0
+            assert heat.fill == on_scale("memory", place)
+    timed = draw(function, *arguments, color="time", scale=(1e-3, 1.0)).shown.legends["time"]
+    assert (timed.low, timed.high) == ("1 ms", "1 s")
+
+
+@pytest.mark.parametrize("size", [1e-322, 1e307])
+def test_gradients_at_the_ends_of_the_floats_have_colours(size):
+    drawing = draw(lambda x: np.sum(np.tanh(x)) * size, np.zeros(2), color="grad")
+    assert node_of(drawing, "tanh").gradient.rms == size
+    assert next(node for node in drawing.shown.nodes if node.name == "tanh").heat["grad"].value == size
 
 
 def test_every_colouring_is_in_the_data_of_every_picture():

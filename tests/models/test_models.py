@@ -324,6 +324,35 @@ def test_the_gradient_of_a_generator():
         np.testing.assert_allclose(g, expected[name])
 
 
+@pytest.mark.parametrize("seed", [None, 3])
+def test_a_gan_can_be_copied(seed):
+    np.random.seed(0)
+    gan = models.GAN(*(pair("fully connected").__dict__[name] for name in ("generator", "discriminator")), seed=seed)
+    for other in (copy.deepcopy(gan), pickle.loads(pickle.dumps(gan))):
+        assert other.sample(2).shape == (2, 1, 8, 8)
+
+
+def test_a_judge_with_statistics_of_its_own():
+    class Centre(mg.nn.Layer):
+        def parameters(self, x):
+            return {"gain": (x.shape[1:], mg.nn.init.ones)}
+
+        def statistics(self, x):
+            return {"mean": (x.shape[1:], mg.nn.init.zeros)}
+
+        def forward(self, x, gain, state, train):
+            if train:
+                state["mean"] = 0.9 * state["mean"] + 0.1 * np.mean(x * gain, axis=0)
+            return (x - state["mean"]) * gain
+
+    judge = mg.nn.Sequential(Centre(), mg.nn.Affine(1)).build(np.ones((1, 1, 8, 8)), seed=0)
+    gan = models.GAN(models.FullyConnectedGenerator((1, 8, 8), 4, 9, seed=0), judge, seed=1)
+    for _ in range(2):
+        gan.generator_loss(5)
+        assert type(judge.state["centre1.mean"]) is np.ndarray
+        gan.discriminator_loss(rng.standard_normal((5, 1, 8, 8)))
+
+
 # --- bad input --------------------------------------------------------------------------------------------------------
 
 
@@ -347,6 +376,10 @@ def test_the_gradient_of_a_generator():
         (lambda: make("CharTransformer").encode("to be?"), "character 5 of the text is '\\?'"),
         (lambda: make("CharTransformer").batch(np.zeros(4, int), 2), "4 characters is too short"),
         (lambda: make("CharTransformer").sample("", 3), "at least one character"),
+        (
+            lambda: models.CaptioningTransformer(WORDS, 6, 8, 2, 1, 3, seed=0).loss(FEATURES, CAPTIONS),
+            "captions of 4 words came, and max_length is 3",
+        ),
         (lambda: models.CaptioningTransformer(WORDS, 6, 8, num_heads=3), "3 heads do not divide the width 8"),
         (lambda: models.ConvGenerator((1, 6, 8)), "multiples of 4"),
         (lambda: models.GAN(None, None, loss="wgan"), "it is gan or lsgan"),

@@ -335,6 +335,100 @@ def test_a_layer_with_several_inputs_and_keywords():
     np.testing.assert_allclose(net(X), 2 * (X @ net.params["mix.W"]) * X[:, :3])
 
 
+class Mean(nn.Layer):
+    """Keeps a running mean, written without `stop_gradient`."""
+
+    def parameters(self, x):
+        return {"gain": (x.shape[1:], nn.init.ones)}
+
+    def statistics(self, x):
+        return {"mean": (x.shape[1:], nn.init.zeros)}
+
+    def forward(self, x, gain, state, train):
+        if train:
+            state["mean"] = 0.9 * state["mean"] + 0.1 * np.mean(x * gain, axis=0)
+        return x * gain
+
+
+def test_statistics_are_plain_arrays_after_any_training_run():
+    net = nn.Sequential(Mean(), nn.Affine(3)).build(X[:1], seed=0)
+    mg.grad(lambda params: np.sum(net.apply(params, X, train=True)))(dict(net.params))
+    assert type(net.state["mean1.mean"]) is np.ndarray
+    np.testing.assert_allclose(net.state["mean1.mean"], 0.1 * X.mean(axis=0))
+    net.loss(X, Y)  # and the next step can begin
+    np.testing.assert_allclose(net.state["mean1.mean"], 0.19 * X.mean(axis=0))
+
+
+def test_a_layers_own_state_reads_as_a_mapping():
+    class Asking(Mean):
+        def forward(self, x, gain, state):
+            assert list(state) == ["mean"] and "mean" in state and state.get("var") is None
+            return x * gain
+
+    nn.Sequential(Asking()).build(X, seed=0)
+
+
+def test_calling_a_network_is_its_test_time_pass():
+    net = nn.Sequential(nn.Affine(3)).build(X[:1], seed=0, dtype=np.float32)
+    assert net(X).dtype == np.float32
+    np.testing.assert_array_equal(net(X), net.loss(X))
+    np.testing.assert_array_equal(net(X.tolist()), net(X))
+    np.testing.assert_array_equal(mg.grad(lambda x: net(x)[1, 0])(X)[[0, 2, 3]], 0)
+    del net.params["affine1.b"]
+    with pytest.raises(mg.ParameterError, match="has no parameter 'affine1.b'"):
+        net(X)
+
+
+def test_calling_a_network_with_keywords():
+    x = rng.standard_normal((2, 5, 8))
+    mask = np.tril(np.ones((5, 5), bool))
+    net = nn.MultiHeadAttention(2).build(x, seed=0)
+    causal = nn.MultiHeadAttention(2, causal=True).build(x, seed=0)
+    np.testing.assert_allclose(net(x, mask=mask), causal(x))
+    np.testing.assert_allclose(net.apply(net.params, x, mask=mask), causal(x))
+
+
+def test_a_call_leaves_the_callers_arrays():
+    class Wrong(nn.Layer):
+        def __init__(self):
+            self.a = nn.Affine(3)
+
+        def forward(self, x):
+            x -= 1
+            return self.a(x)
+
+    net, before = Wrong().build(X.copy(), seed=0), X.copy()
+    with pytest.raises(mg.ParameterError, match="in place"):
+        net(X)
+    np.testing.assert_array_equal(X, before)
+
+
+def test_channels_at_the_end():
+    images = rng.standard_normal((4, 6, 6, 4))
+
+    def make(layout, *shape):
+        net = nn.Sequential(
+            nn.Conv2d(4, 3, layout=layout, bias=False),
+            nn.BatchNorm(layout=layout),
+            nn.GroupNorm(2, layout=layout),
+            nn.InstanceNorm(layout=layout),
+            nn.MaxPool2d(2, layout=layout),
+            nn.GlobalAvgPool(layout=layout),
+            nn.Affine(3),
+        )
+        return net.build(np.ones((1, *shape)), seed=0)
+
+    last, first = make("NHWC", 6, 6, 4), make("NCHW", 4, 6, 6)
+    moved = np.moveaxis(images, -1, 1)
+    np.testing.assert_allclose(last(images), first(moved))
+    (loss, grads), (expected, others) = last.loss(images, Y), first.loss(moved, Y)
+    np.testing.assert_allclose(loss, expected)
+    for name, g in grads.items():
+        np.testing.assert_allclose(g, others[name], atol=1e-12)
+    for name, statistic in last.state.items():
+        np.testing.assert_allclose(statistic, first.state[name])
+
+
 # --- what goes wrong --------------------------------------------------------------------------------------------------
 
 
@@ -519,3 +613,92 @@ def test_dropout_of_channels():
     kept = seen[-1].reshape(8, 4, 36)
     assert set(np.unique(kept)) == {0.0, 2.0}
     np.testing.assert_array_equal(kept.min(axis=2), kept.max(axis=2))
+
+
+def test_names_that_are_not_distinct():
+    class Wrong(nn.Layer):
+        def __init__(self):
+            self.heads = {"1": nn.Affine(6), 1: nn.Affine(6)}
+
+        def forward(self, x):
+            return self.heads[1](self.heads["1"](x))
+
+    with pytest.raises(mg.ParameterError, match="two layers have a 'heads.1.W'"):
+        Wrong().build(X)
+
+
+def test_a_return_forgotten_in_a_part():
+    class Wrong(nn.Layer):
+        def __init__(self):
+            self.a = nn.Affine(3)
+
+        def forward(self, x):
+            self.a(x)
+
+    with pytest.raises(mg.DTypeError, match="wrong1: Wrong.forward returned None; is a `return` missing"):
+        nn.Sequential(Wrong(), nn.Affine(3)).build(X)
+
+
+def test_a_layer_that_is_no_part():
+    class Hidden(nn.Layer):
+        def __init__(self, layer):
+            self._layer = layer
+
+        def forward(self, x):
+            return self._layer(x)
+
+    with pytest.raises(mg.ParameterError, match="without a leading underscore") as caught:
+        Hidden(nn.Affine(3)).build(X)
+    assert "apply" not in str(caught.value)
+    other = nn.Sequential(nn.Affine(3)).build(X, seed=0)
+    with pytest.raises(mg.ParameterError, match=r"a network of its own.* is run with its apply\(params, x\)"):
+        Hidden(other).build(X)
+    net = nn.Sequential(nn.Affine(3)).build(X, seed=0)
+    net.layers["affine1"] = nn.Affine(4)
+    with pytest.raises(mg.ParameterError, match="build the network again"):
+        net(X)
+
+
+def test_a_statistic_that_is_not_declared():
+    class Wrong(Mean):
+        def forward(self, x, gain, state):
+            state["var"] = 1.0
+            return x * gain
+
+    with pytest.raises(
+        mg.ParameterError, match=r"wrong1: statistics\(\) does not declare 'var'.* \(it declares: mean\)"
+    ):
+        nn.Sequential(Wrong()).build(X)
+
+
+def test_an_error_of_numpy_while_building_names_the_layer():
+    class Wrong(nn.Layer):
+        def __init__(self):
+            self.a = nn.Affine(5)
+
+        def forward(self, x):
+            return x + self.a(x)
+
+    with pytest.raises(mg.ShapeError, match=r"add in wrong1: X \(4, 6\) \+ \(4, 5\)") as caught:
+        nn.Sequential(Wrong()).build(X, seed=0)
+    assert "return x + self.a(x)" in str(caught.value)
+    assert "affine (4, 5) float64 in wrong1/a" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (lambda: nn.Conv2d(4, 3, strides=2), r"Conv2d: .*'strides'; did you mean \"stride\""),
+        (lambda: nn.MaxPool2d(2, 2, 2), r"MaxPool2d: too many positional arguments"),
+        (lambda: nn.AdaptiveAvgPool2d(), r"AdaptiveAvgPool2d: missing a required argument: 'size'"),
+        (lambda: nn.BatchNorm(layout="channels_last"), r"BatchNorm: layout='channels_last' came; it is NCHW or NHWC"),
+    ],
+)
+def test_options_are_checked_at_once(make, message):
+    with pytest.raises(mg.OptionError, match=message):
+        make()
+
+
+def test_attention_to_what_is_no_sequence():
+    with pytest.raises(mg.ShapeError, match=r"memory \(2, 8\) came; it takes sequences"):
+        nn.MultiHeadAttention(2).build(np.ones((2, 5, 8)), np.ones((2, 8)))
