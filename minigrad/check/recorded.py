@@ -76,7 +76,7 @@ class Run:
 def argument_names(function: Callable[..., Any], count: int) -> list[str]:
     """Return a function's names for its first `count` arguments; ``x0``, ``x1`` where it does not tell.
 
-    >>> argument_names(lambda a, *rest: a, 3), argument_names(np.tanh, 1)
+    >>> argument_names(lambda a, *rest: a, 3), argument_names(lambda x: x, 1)
     (['a', 'rest[0]', 'rest[1]'], ['x'])
     """
     names: list[str] = []

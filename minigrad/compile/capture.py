@@ -20,7 +20,7 @@ from ..core.tape import WATCH, Tape
 from ..core.tensor import Tensor
 from ..core.tree import Tree, flatten
 
-__all__ = ["Captured", "Step", "capture", "draws_taken_back", "is_generator"]
+__all__ = ["Captured", "Step", "capture", "draws_taken_back", "is_generator", "put_back", "random_states"]
 
 
 class Step(NamedTuple):
@@ -133,22 +133,29 @@ def is_generator(leaf: Any) -> bool:
     return isinstance(leaf, (np.random.Generator, np.random.RandomState))
 
 
+def random_states(generators: Sequence[Any]) -> list[tuple[Any, Any]]:
+    """Return each random generator with where it is."""
+    return [(g, g.get_state() if isinstance(g, np.random.RandomState) else g.bit_generator.state) for g in generators]
+
+
+def put_back(states: list[tuple[Any, Any]]) -> None:
+    """Put random generators back to where they were."""
+    for generator, state in states:
+        if isinstance(generator, np.random.RandomState):
+            generator.set_state(state)
+        else:
+            generator.bit_generator.state = state
+
+
 @contextmanager
 def draws_taken_back(generators: Sequence[Any]) -> Iterator[None]:
     """Put random generators, and NumPy's global state, back to where they were."""
-    before = [
-        (g, g.get_state()) if isinstance(g, np.random.RandomState) else (g, g.bit_generator.state) for g in generators
-    ]
-    everywhere = np.random.get_state()
+    before, everywhere = random_states(generators), np.random.get_state()
     try:
         yield
     finally:
         np.random.set_state(everywhere)
-        for generator, state in before:
-            if isinstance(generator, np.random.RandomState):
-                generator.set_state(state)
-            else:
-                generator.bit_generator.state = state
+        put_back(before)
 
 
 def capture(

@@ -17,7 +17,7 @@ from ..autodiff.reverse import value_and_grad
 from ..core.errors import DTypeError, OptionError
 from ..core.tensor import Tensor
 from ..core.tree import flatten, map_leaves, path_name
-from .capture import capture, draws_taken_back, is_generator
+from .capture import capture, draws_taken_back, is_generator, put_back, random_states
 from .lower import lower
 from .program import Program
 from .simplify import simplify
@@ -289,13 +289,11 @@ class CompiledModel:
 
     def _run(self, program: Callable[[], Any], eagerly: Callable[[], Any]) -> Any:
         """Run a program; when it fails, run the model itself, whose error names layer, shapes and line."""
-        generators = [leaf for leaf in self.model.state.values() if is_generator(leaf)]
-        before = [copy.deepcopy(generator) for generator in generators]
+        before = random_states([leaf for leaf in self.model.state.values() if is_generator(leaf)])
         try:
             return program()
         except Exception:
-            for generator, kept in zip(generators, before):
-                _restore(generator, kept)
+            put_back(before)
             eagerly()
             raise
 
@@ -448,10 +446,3 @@ class _Slot(str):
 
     def __repr__(self) -> str:
         return str(self)
-
-
-def _restore(generator: Any, kept: Any) -> None:
-    if isinstance(generator, np.random.RandomState):
-        generator.set_state(kept.get_state())
-    else:
-        generator.bit_generator.state = kept.bit_generator.state

@@ -255,4 +255,6 @@ def write_whole(path: str, data: bytes) -> None:
             os.unlink(draft)
         if isinstance(error, PermissionError):  # it names the draft
             raise PermissionError(errno.EACCES, "no permission to save the drawing there", path) from error
+        if isinstance(error, OSError) and error.filename == draft:
+            raise OSError(error.errno, error.strerror, path) from error
         raise

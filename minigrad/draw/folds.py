@@ -186,7 +186,8 @@ class Tree:
         """Tell the visits of a scope apart that was entered several times, where each of them did the same.
 
         The scope's path alone does not tell: the second step of a loop has the path of the first. That the program
-        came to the same instruction again does.
+        came to the same instruction again does. The last visit may lack its end: what nobody reads is not shown, such
+        as the cell that the last step of an LSTM makes.
         """
         order = {op: number for number, op in enumerate(self.root.ops)}
         split: set[str] = set()
@@ -197,7 +198,7 @@ class Tree:
             if not all(op in self.places for op in branch.ops) or not self.tape[branch.ops[0]].scope:
                 continue
             tokens = [(self.frames[op], self.tape[op].primitive, self.places[op].step) for op in branch.ops]
-            period = period_of(tokens)
+            period = period_of(tokens) or period_of(tokens, cut=True)
             gaps = (i for i in range(1, len(tokens)) if order[branch.ops[i]] != order[branch.ops[i - 1]] + 1)
             if period and all(gap % period == 0 for gap in gaps):
                 split.add(path)
@@ -338,11 +339,15 @@ def around(path: str) -> Iterator[str]:
         yield path
 
 
-def period_of(tokens: Sequence[Any]) -> int:
+def period_of(tokens: Sequence[Any], cut: bool = False) -> int:
     """Return the length of the shortest piece that the sequence repeats; 0 when it repeats none.
+
+    With `cut` the piece stands at least twice, and the last one may be cut off.
 
     >>> period_of("abcabcabc"), period_of("abca"), period_of("aa"), period_of("a")
     (3, 0, 1, 0)
+    >>> period_of("abcabcab", cut=True), period_of("abca", cut=True)
+    (3, 0)
     """
     borders = [0] * len(tokens)  # of each beginning the longest end that it begins with too (Knuth, Morris, Pratt 1977)
     matched = 0
@@ -352,4 +357,6 @@ def period_of(tokens: Sequence[Any]) -> int:
         matched += tokens[i] == tokens[matched]
         borders[i] = matched
     period = len(tokens) - (borders[-1] if tokens else 0)
+    if cut:
+        return period if 0 < 2 * period <= len(tokens) else 0
     return period if period < len(tokens) and len(tokens) % period == 0 else 0

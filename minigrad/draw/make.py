@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any
 
 from ..core.errors import OptionError, did_you_mean
@@ -25,11 +25,18 @@ CHOICES = {
     "theme": ("auto", "light", "dark"),
 }
 
+NOTHING = {
+    "grad": "no gradient flows through it",
+    "time": "no op of it was timed",
+    "memory": "its ops save nothing for the backward pass but what the caller holds anyway",
+}
+"""Why a heat map would show nothing, where nothing else explains it."""
+
 
 def check_options(collapse: Any = (), expand: Any = (), **given: Any) -> Options:
     """Return the options of a picture, or raise OptionError for one that is not understood."""
     for name, choices in CHOICES.items():
-        if given[name] not in choices:
+        if not isinstance(given[name], str) or given[name] not in choices:
             known = ", ".join(f'"{choice}"' for choice in choices)
             raise OptionError(
                 f"draw: {name}={given[name]!r} is not known{did_you_mean(given[name], choices)} (known: {known})"
@@ -37,9 +44,10 @@ def check_options(collapse: Any = (), expand: Any = (), **given: Any) -> Options
     for name, least in (("depth", 1), ("max_nodes", 1)):
         value = given[name]
         if (value is not None or name == "max_nodes") and (
-            isinstance(value, bool) or not isinstance(value, int) or value < least
+            isinstance(value, bool) or not isinstance(value, Integral) or value < least
         ):
             raise OptionError(f"draw: {name} must be a whole number of at least {least}, and {value!r} came")
+        given[name] = value if value is None else int(value)
     given["scale"] = _checked_scale(given.get("scale"), given["color"])
     return Options(collapse=_names("collapse", collapse), expand=_names("expand", expand), **given)
 
@@ -58,7 +66,7 @@ def _checked_scale(scale: Any, color: str) -> tuple[float, float] | None:
 
 
 def _names(option: str, value: Any) -> tuple[str, ...]:
-    names = (value,) if isinstance(value, str) else tuple(value)
+    names = (value,) if isinstance(value, str) or not isinstance(value, Iterable) else tuple(value)
     for name in names:
         if not isinstance(name, str):
             raise OptionError(f'draw: {option} takes names of scopes, such as "fc1", and {name!r} came')
@@ -105,7 +113,7 @@ def make_view(
     shown = show(view, options)
     if options.color != "kind":
         if options.color not in shown.legends:
-            why = "; ".join(_relevant(view.notes, options.color)) or "no op of it has a gradient, or saves anything"
+            why = "; ".join(_relevant(view.notes, options.color)) or NOTHING[options.color]
             raise OptionError(f'draw: color="{options.color}" has nothing to show of {view.title}: {why}')
         shown = shown._replace(messages=(*shown.messages, *_relevant(view.notes, options.color)))
     if options.view != "forward":
@@ -127,6 +135,8 @@ def _marks(recorded: Recorded, entries: list[int], marks: Mapping[Any, str]) -> 
     found: dict[int, str] = {}
     if not marks:
         return found
+    if not isinstance(marks, Mapping):
+        raise OptionError(f'draw: mark is a dict from ops to remarks, such as {{"matmul": "slow"}}, and {marks!r} came')
     names: dict[str, list[int]] = {}
     for entry in entries:
         node = recorded.nodes[entry]

@@ -87,7 +87,7 @@ def measure(
                 notes.append(f"values and forward times were not measured: {_short(error)}")
         try:
             _backward(nodes, results, found, histograms, timed)
-            if any(nodes[entry].shape for entry in results) or len(results) > 1:
+            if found.gradients and (any(nodes[entry].shape for entry in results) or len(results) > 1):
                 notes.append("gradients are those of the sum of all results")
         except Exception as error:  # such as an op without a rule
             notes.append(f"gradients and backward times were not measured: {_short(error)}")

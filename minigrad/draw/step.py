@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import html as html_module
 import os
+import re
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -614,7 +615,9 @@ def _meaning(node: Node, seen: GraphNode) -> str:
     """Say what an op computes: its name with its details, and the first line of its documentation."""
     what = " ".join((op_name(node), *seen.details))
     lines = (getattr(node.primitive, "__doc__", None) or "").strip().splitlines()
-    return f"{what}: {lines[0]}" if lines else what
+    if lines and re.fullmatch(r"\w+\(.*\)", lines[0]):  # the documentation of NumPy's functions begins with a signature
+        lines = [line for line in lines[1:] if line.strip()]
+    return f"{what}: {lines[0].strip()}" if lines else what
 
 
 def _names(view: GraphView) -> dict[str, str]:

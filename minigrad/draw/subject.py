@@ -54,6 +54,7 @@ class Recorded(NamedTuple):
 
 def record(subject: Any, inputs: tuple[Any, ...], title: str | None = None) -> Recorded:
     """Record a model or a function, or read the tape of a Tensor; see :func:`minigrad.draw.draw`."""
+    title = None if title is None else str(title)
     if type(subject) is Tensor:
         if inputs:
             raise OptionError(
@@ -87,6 +88,11 @@ def _record_tensor(tensor: Tensor, title: str | None) -> Recorded:
             f"draw: the recording of this Tensor of shape {tensor.shape} was used up by a backward pass; {advice}"
         )
     node = tape.nodes[tensor.index]
+    if node.role == "input":
+        raise DTypeError(
+            f"draw: this Tensor of shape {tensor.shape} is an input as it came, so there is no op to draw and no edge; "
+            f"draw what is computed from it"
+        )
     return Recorded(tape.nodes[:], [_result(tensor)], title or node.name or node.role)
 
 
@@ -205,7 +211,8 @@ def _leaf_names(label: str, value: Any) -> list[str]:
 def _results(tape: Tape, out: Any, name: str, scalar: str = "") -> list[Result]:
     """Return what a function returned of this tape, or raise when that is nothing."""
     leaves, _ = flatten(out)
-    results = [_result(leaf, scalar) for leaf in leaves if type(leaf) is Tensor and leaf.tape is tape]
+    returned = {leaf.index: leaf for leaf in leaves if type(leaf) is Tensor and leaf.tape is tape}  # each once
+    results = [_result(leaf, scalar) for leaf in returned.values()]
     if results and all(tape.nodes[result.entry].role == "input" for result in results):
         raise DTypeError(
             f"draw: {name} returned its input as it came, so there is no op to draw and no edge; return what is "

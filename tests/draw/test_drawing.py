@@ -301,6 +301,7 @@ class Linear(mg.Model):
         ((lambda x: x, np.ones(2)), mg.DTypeError, r"<lambda> returned its input as it came, so there is no op"),
         ((lambda x: 3.0, np.ones(2)), mg.DTypeError, r"<lambda> returned float, which was not computed"),
         ((mg.Tape().watch(np.ones(2)), 3), mg.OptionError, r"takes no inputs, and 1 came"),
+        ((mg.Tape().watch(np.ones(2)),), mg.DTypeError, r"of shape \(2,\) is an input as it came, so there is no op"),
     ],
 )
 def test_what_cannot_be_drawn_says_what_can(arguments, error, text):
@@ -324,6 +325,9 @@ def test_what_cannot_be_drawn_says_what_can(arguments, error, text):
         ({"collapse": [3]}, r"collapse takes names of scopes, such as \"fc1\", and 3 came"),
         ({"mark": {"tahn": "?"}}, r"mark=\{'tahn': \.\.\.\} is no node of f; did you mean \"tanh\"\?"),
         ({"mark": {99: "?"}}, r"mark=\{99: \.\.\.\} is no node of f"),
+        ({"mark": ["tanh"]}, r"mark is a dict from ops to remarks, .* and \['tanh'\] came"),
+        ({"collapse": 3}, r"collapse takes names of scopes, such as \"fc1\", and 3 came"),
+        ({"view": np.ones(2)}, r"view=array\(\[1\., 1\.\]\) is not known"),
         ({"scale": (1e-6, 1.0)}, r'scale is that of a heat map, and color="kind" has none'),
         (
             {"color": "grad", "scale": (1.0, 1e-6)},
@@ -349,8 +353,34 @@ def test_options_that_are_not_understood_say_what_is(options, text):
 def test_a_picture_of_what_is_not_there_is_refused():
     with pytest.raises(mg.OptionError, match='view="dual" has nothing to show of <lambda>: no derivative flows'):
         draw(lambda x: np.floor(x) > 1, np.ones(2), view="dual")
-    with pytest.raises(mg.OptionError, match='color="memory" has nothing to show of <lambda>: no op of it'):
+    with pytest.raises(mg.OptionError, match='color="memory" has nothing to show of <lambda>: its ops save nothing'):
         draw(lambda x: x + 1.0, np.ones(2), color="memory")
+    with pytest.raises(mg.OptionError, match='color="grad" has nothing to show of <lambda>: no gradient flows through'):
+        draw(lambda x: x * 2, np.arange(3), color="grad")
+
+
+def test_what_is_returned_twice_is_one_result():
+    def f(x):
+        loss = np.sum(np.tanh(x))
+        return loss, {"loss": loss}
+
+    drawing = draw(f, np.ones(3))
+    assert len(drawing.view.results) == 1
+    assert not any("sum of all results" in note for note in drawing.view.notes)
+
+
+def test_whole_numbers_of_numpy_and_titles_that_are_no_text_are_taken():
+    drawing = draw(lambda x: np.sum(np.tanh(x)), np.ones(3), depth=np.int64(2), max_nodes=np.int32(50), title=7)
+    assert drawing.view.title == "7"
+    assert drawing.source.startswith("digraph")
+
+
+def test_an_error_of_the_file_system_names_the_file_that_was_asked_for(drawing, tmp_path):
+    path = tmp_path / f"{'n' * 300}.gv"
+    with pytest.raises(OSError) as caught:
+        drawing.save(path)
+    assert caught.value.filename == str(path)
+    assert os.listdir(tmp_path) == []
 
 
 def test_a_folder_that_may_not_be_written_to_is_named(drawing, tmp_path, monkeypatch):

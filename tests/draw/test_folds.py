@@ -239,6 +239,25 @@ def test_the_steps_of_a_loop_are_drawn_once_though_their_scope_has_one_name():
     assert [(edge.label, len(edge.members)) for edge in into_stack] == [("4×16 (×10)", 10)]
 
 
+def test_the_steps_of_an_lstm_are_drawn_once_though_nobody_reads_the_last_cell():
+    rng = np.random.default_rng(0)
+    params = {"Wx": rng.standard_normal((3, 16)), "Wh": rng.standard_normal((4, 16)), "b": np.zeros(16)}
+
+    def f(params, x):
+        h = c = np.zeros((2, 4))
+        for t in range(6):
+            with mg.scope("step"):
+                h, c = mg.lstm_step(x[:, t], h, c, params["Wx"], params["Wh"], params["b"])
+        return np.sum(h)
+
+    arguments = (params, rng.standard_normal((2, 6, 3)))
+    drawing = draw(f, *arguments)
+    assert [(title, times) for title, times, _ in titles(drawing)] == [("step 1–5", 5), ("step#6", 1)]
+    carried = [edge.label for edge in drawing.shown.edges if edge.kind == "carried"]
+    assert carried == ["next ×4", "next ×4"]
+    CHECK
+
+
 def test_folding_follows_the_edges_and_not_the_places():
     def f(x, cross):
         left, right = np.tanh(x), np.exp(x)

@@ -99,6 +99,14 @@ def test_what_arrives_is_the_sum_of_what_was_given(arrays, make):
         np.testing.assert_allclose(value_of(walk, name, "backward"), grads[name], rtol=1e-9, atol=1e-12)
 
 
+def test_what_an_op_computes_is_said_in_words_and_not_by_a_signature():
+    walk = step_through(lambda x: np.sum(np.tanh(x)), np.ones(2))
+    assert [step.words for step in walk.steps[1:3]] == [
+        "tanh: Compute hyperbolic tangent element-wise.",
+        "sum: Sum over axes.",
+    ]
+
+
 def test_the_order_is_that_of_the_tape():
     walk = step_through(block, *block_inputs())
     order = {node.id: node.entry for node in walk.view.nodes}
