@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 from contextvars import ContextVar
 
-__all__ = ["at_scope", "current_scope", "scope"]
+__all__ = ["at_scope", "current_scope", "current_visits", "scope"]
 
 # A context variable, not a module global: threads and asyncio tasks do not see each other's scopes.
 _scope: ContextVar[str] = ContextVar("minigrad_scope", default="")
+
+_visits: ContextVar[tuple[tuple[str, int], ...]] = ContextVar("minigrad_visits", default=())
+_numbers = itertools.count(1)
+
+current_visits = _visits.get
+"""Return the paths of the scopes that are running, each with a number of its own for each time it was entered."""
 
 current_scope = _scope.get
 """Return the path of the scope that is running now; the empty string outside every scope."""
@@ -41,10 +48,12 @@ class scope:
         outer = _scope.get()
         path = f"{outer}/{self.name}" if outer else self.name
         _scope.set(path)
+        _visits.set((*_visits.get(), (path, next(_numbers))))
         return path
 
     def __exit__(self, *exc_info: object) -> None:
         _scope.set(_scope.get()[: -len(self.name)].removesuffix("/"))
+        _visits.set(_visits.get()[:-1])
 
 
 class at_scope:

@@ -26,6 +26,10 @@ SIDES = (32, 28, 8, 64, 16, 224, 96, 12, 24)
 """Of images, those that are tried when nobody says."""
 LENGTHS = (8, 16, 4, 1)
 """Of sequences of integers, likewise."""
+DRAWN = {"view": "forward", "color": "kind", "params": "inline", "direction": "TB", "theme": "auto"}
+"""Options of a picture, and their usual choices."""
+WALKED = ("direction", "theme")
+"""Those that a walk has too."""
 TEXTS = (".html", ".htm", ".json", ".txt")
 
 
@@ -42,8 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--out", default="net.html", metavar="FILE", help=f"what to write: {endings} (default: net.html)")
     add("--shape", metavar="N,...", help="of the minibatch X, such as 50,3,32,32, where none is returned")
     add("--dtype", metavar="DTYPE", help="of the minibatch X, such as int64 for words (default: as the parameters)")
-    defaults = {"view": "forward", "color": "kind", "params": "inline", "direction": "TB", "theme": "auto"}
-    for name, default in defaults.items():
+    for name, default in DRAWN.items():
         add(f"--{name}", default=default, metavar="|".join(CHOICES[name]), help=f"(default: {default})")
     add("--depth", type=int, metavar="N", help="collapse scopes at this depth")
     most = "above so many, collapse the deepest scopes (default: 500)"
@@ -96,6 +99,13 @@ def _ending(options: argparse.Namespace) -> str:
         )
     if options.step and ending not in (".html", ".htm"):
         raise OptionError(f"--out {options.out}: with --step a page is written, so the name must end in .html")
+    if options.step:
+        for name, usual in {**DRAWN, "depth": None, "max_nodes": 500, "no_fold": False}.items():
+            if name not in WALKED and getattr(options, name) != usual:
+                raise OptionError(
+                    f"--{name.replace('_', '-')} is for pictures; a walk (--step) shows every op, and takes "
+                    f"{' and '.join(f'--{walked}' for walked in WALKED)}"
+                )
     if options.relayout and ending not in (".html", ".htm"):
         raise OptionError(f"--relayout is for a page, and --out {options.out} is none")
     return ending

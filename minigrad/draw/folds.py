@@ -185,9 +185,9 @@ class Tree:
     def _split_visits(self) -> bool:
         """Tell the visits of a scope apart that was entered several times, where each of them did the same.
 
-        The scope's path alone does not tell: the second step of a loop has the path of the first. That the program
-        came to the same instruction again does. The last visit may lack its end: what nobody reads is not shown, such
-        as the cell that the last step of an LSTM makes.
+        The scope's path alone does not tell: the second step of a loop has the path of the first. The last visit may
+        lack its end, or have more: what nobody reads is not shown, such as the cell that the last step of an LSTM
+        makes, and the last step may do something with the result.
         """
         order = {op: number for number, op in enumerate(self.root.ops)}
         split: set[str] = set()
@@ -197,14 +197,33 @@ class Tree:
                 continue
             if not all(op in self.places for op in branch.ops) or not self.tape[branch.ops[0]].scope:
                 continue
-            tokens = [(self.frames[op], self.tape[op].primitive, self.places[op].step) for op in branch.ops]
-            period = period_of(tokens) or period_of(tokens, cut=True)
-            gaps = (i for i in range(1, len(tokens)) if order[branch.ops[i]] != order[branch.ops[i - 1]] + 1)
-            if period and all(gap % period == 0 for gap in gaps):
+            visits = self._visits(path, branch)
+            gaps = {
+                branch.ops[i] for i in range(1, len(branch.ops)) if order[branch.ops[i]] != order[branch.ops[i - 1]] + 1
+            }
+            if len(visits) > 1 and gaps <= {ops[0] for ops in visits} and self._alike(visits):
                 split.add(path)
-                for number, op in enumerate(branch.ops):
-                    self.frames[op] = f"{path}#{number // period + 1}{self.frames[op][len(path) :]}"
+                for number, ops in enumerate(visits, start=1):
+                    for op in ops:
+                        self.frames[op] = f"{path}#{number}{self.frames[op][len(path) :]}"
         return bool(split)
+
+    def _visits(self, path: str, branch: Branch) -> list[list[int]]:
+        """Return the ops of a scope, a list for each time that it was entered."""
+        depth = path.count("/") + 1
+        visits: dict[int, list[int]] = {}
+        for op in branch.ops:
+            scope = "/".join(self.tape[op].scope.split("/")[:depth])
+            visits.setdefault(dict(self.places[op].visits).get(scope, 0), []).append(op)
+        return list(visits.values())
+
+    def _alike(self, visits: list[list[int]]) -> bool:
+        """Whether all visits did the same, in the same order, save that the last may do less or more in the end."""
+        *tokens, last = [
+            [(self.frames[op], self.tape[op].primitive, self.places[op].step) for op in ops] for ops in visits
+        ]
+        common = min(len(tokens[0]), len(last))
+        return all(one == tokens[0] for one in tokens) and tokens[0][:common] == last[:common]
 
     # --- folding ----------------------------------------------------------------------------------------------------
 
@@ -337,26 +356,3 @@ def around(path: str) -> Iterator[str]:
         end = path.find("/", end + 1)
     if path:
         yield path
-
-
-def period_of(tokens: Sequence[Any], cut: bool = False) -> int:
-    """Return the length of the shortest piece that the sequence repeats; 0 when it repeats none.
-
-    With `cut` the piece stands at least twice, and the last one may be cut off.
-
-    >>> period_of("abcabcabc"), period_of("abca"), period_of("aa"), period_of("a")
-    (3, 0, 1, 0)
-    >>> period_of("abcabcab", cut=True), period_of("abca", cut=True)
-    (3, 0)
-    """
-    borders = [0] * len(tokens)  # of each beginning the longest end that it begins with too (Knuth, Morris, Pratt 1977)
-    matched = 0
-    for i in range(1, len(tokens)):
-        while matched and tokens[i] != tokens[matched]:
-            matched = borders[matched - 1]
-        matched += tokens[i] == tokens[matched]
-        borders[i] = matched
-    period = len(tokens) - (borders[-1] if tokens else 0)
-    if cut:
-        return period if 0 < 2 * period <= len(tokens) else 0
-    return period if period < len(tokens) and len(tokens) % period == 0 else 0

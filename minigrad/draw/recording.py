@@ -6,6 +6,7 @@ import sys
 from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
+from ..core.scope import current_visits
 from ..core.tape import Tape
 
 __all__ = ["Place", "RecordingTape"]
@@ -21,10 +22,13 @@ class Place(NamedTuple):
     functions : str
         The user's functions that were running, from the second one on, as a path: ``"encode/layer"``. A function that
         was called several times is ``"layer#1"``, ``"layer#2"``.
+    visits : tuple of (path, number)
+        The scopes that were running; the number is another each time a scope is entered.
     """
 
     step: tuple[Any, ...]
     functions: str
+    visits: tuple[tuple[str, int], ...] = ()
 
 
 class RecordingTape(Tape):
@@ -70,7 +74,7 @@ class RecordingTape(Tape):
         path = ""
         for frame in frames[-2::-1]:  # from the outside in, without the program itself
             path = self._call(frame, path)
-        self.places[entry] = Place(self._step(frames[0]) if frames else (), path)
+        self.places[entry] = Place(self._step(frames[0]) if frames else (), path, current_visits())
 
     def _step(self, frame: FrameType) -> tuple[Any, ...]:
         """Return where in its function a frame stands: the span of source, so that it is the same at every visit.

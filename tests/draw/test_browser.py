@@ -474,6 +474,19 @@ def test_cotangents_add_up_as_they_arrive(show):
     assert seen == ["grad 1 (1 of 2)", "grad -1"]
 
 
+def test_a_screen_reader_hears_what_each_step_shows(show):
+    walk = step_through(lambda a, b: a * b + a, 2.0, -3.0)
+    page = show(walk)
+    spoken = page.locator("[role=status]#spoken")
+    heard = []
+    for _ in walk.steps:
+        heard.append(spoken.text_content())
+        page.keyboard.press("ArrowRight")
+    assert heard[2] == "multiply: value -6"
+    assert heard[4] == "add: g 1; dx = g: 1 to multiply; dy = g: 1 to a"
+    assert heard[5] == "multiply: g 1; dx = g * y: -3 to a, with what was there -2; dy = g * x: 2 to b"
+
+
 def test_the_slider_and_the_buttons_go_to_steps(show):
     walk = step_through(micro, 2.0, -3.0, 10.0, -2.0)
     page = show(walk)

@@ -148,6 +148,8 @@ def test_stepping(run):
         (["nets.py:unbuilt"], "Sequential has no parameters yet: build it, or say what its minibatch is like"),
         (["nets.py:conv", "--out", "net.jpg"], "the ending '.jpg' is not known"),
         (["nets.py:conv", "--out", "net.svg", "--step"], "with --step a page is written"),
+        (["nets.py:conv", "--step", "--color", "grad"], "--color is for pictures; a walk (--step) shows every op"),
+        (["nets.py:conv", "--step", "--max-nodes", "9"], "--max-nodes is for pictures"),
         (["nets.py:conv", "--out", "net.svg", "--relayout"], "--relayout is for a page"),
         (["nets.py:conv", "--view", "duel"], 'did you mean "dual"'),
         (["nets.py:conv", "--shape", "a,b"], "--shape a,b: it takes whole numbers"),

@@ -214,6 +214,7 @@ STEP_BAR = """\
 <button id="play" type="button" aria-pressed="false">play</button>
 <input id="slider" type="range" min="0" value="0" step="1" aria-label="step">
 <output id="where" for="slider"></output>
+<span id="spoken" class="unseen" role="status" aria-live="polite"></span>
 </footer>"""
 
 

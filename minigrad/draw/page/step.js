@@ -63,9 +63,19 @@ stepper.go = (to) => {
   const place = `${phase} ${same.indexOf(steps[stepper.at]) + 1} of ${same.length}`;
   $("where").textContent = place;
   $("slider").setAttribute("aria-valuetext", `${place}: ${steps[stepper.at].name}`);
+  $("spoken").textContent = spoken(steps[stepper.at]);
   document.body.dataset.step = stepper.at;
   stepper.refresh();
 };
+
+// What a screen reader says of a step: what the panel shows, in short.
+function spoken({name, values, gives}) {
+  const told = [`${name}: ${values.map((labelled) => labelled.join(" ")).join(", ")}`];
+  for (const {rule, amount, name: to, before, total} of gives) {
+    told.push(`${rule}: ${amount} to ${to}${before === undefined ? "" : `, with what was there ${total}`}`);
+  }
+  return told.join("; ");
+}
 
 stepper.play = () => {
   const playing = stepper.timer !== null;
