@@ -23,9 +23,9 @@ from ..core.errors import DTypeError, GradientError, MinigradError, OptionError,
 from ..core.primitive import UNWANTED, Plan
 from ..core.tape import check_cotangent
 from ..core.tensor import Tensor, value_of
-from ..core.tree import flatten, map_leaves, path_name
+from ..core.tree import argument_names, flatten, map_leaves, path_name
 from .diagnosis import diagnose
-from .recorded import Run, argument_names
+from .recorded import Run
 
 __all__ = ["Comparison", "Entry", "compare_backward"]
 

@@ -14,8 +14,8 @@ from ..autodiff.reverse import backward
 from ..core.errors import DTypeError, OptionError, did_you_mean
 from ..core.tape import Node, user_line
 from ..core.tensor import Tensor, value_of
-from ..core.tree import flatten, path_name
-from .recorded import Run, argument_names, root_of
+from ..core.tree import argument_names, flatten, path_name
+from .recorded import Run, root_of
 
 __all__ = ["Explanation", "Row", "explain"]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +10,7 @@ import numpy as np
 from ..core.tape import Node, Tape
 from ..core.tensor import Tensor, value_of
 
-__all__ = ["Run", "argument_names", "root_of"]
+__all__ = ["Run", "root_of"]
 
 
 class Run:
@@ -71,25 +70,6 @@ class Run:
     def values(self) -> list[Any]:
         """Return the value of each entry."""
         return self.replay(lambda entry, node, arguments: node.primitive.forward(*arguments, **node.params))  # type: ignore[union-attr]
-
-
-def argument_names(function: Callable[..., Any], count: int) -> list[str]:
-    """Return a function's names for its first `count` arguments; ``x0``, ``x1`` where it does not tell.
-
-    >>> argument_names(lambda a, *rest: a, 3), argument_names(lambda x: x, 1)
-    (['a', 'rest[0]', 'rest[1]'], ['x'])
-    """
-    names: list[str] = []
-    try:
-        parameters = list(inspect.signature(function).parameters.values())
-    except (TypeError, ValueError):  # some functions written in C have no signature
-        parameters = []
-    for parameter in parameters:
-        if parameter.kind is parameter.VAR_POSITIONAL:
-            names += [f"{parameter.name}[{number}]" for number in range(count - len(names))]
-        elif parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
-            names.append(parameter.name)
-    return (names + [f"x{number}" for number in range(len(names), count)])[:count]
 
 
 def root_of(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

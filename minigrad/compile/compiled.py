@@ -16,7 +16,7 @@ import numpy as np
 from ..autodiff.reverse import value_and_grad
 from ..core.errors import DTypeError, OptionError
 from ..core.tensor import Tensor
-from ..core.tree import flatten, map_leaves, path_name
+from ..core.tree import argument_names, flatten, map_leaves, path_name
 from .capture import capture, draws_taken_back, is_generator, put_back, random_states
 from .lower import lower
 from .program import Program
@@ -134,8 +134,7 @@ class CompiledFunction:
     def _name_of(self, path: str) -> str:
         """Return what an error or a table calls a leaf of the arguments: ``params.W1`` for ``[0]['W1']``."""
         number, rest = path[1:].split("]", 1)
-        names = list(inspect.signature(self.function).parameters)
-        argument = names[int(number)] if int(number) < len(names) else f"argument {number}"
+        argument = argument_names(self.function, int(number) + 1)[-1]
         return path_name(rest, argument) if rest else argument
 
     @property

@@ -225,7 +225,7 @@ class _Writer:
 
     def __init__(self, captured: Captured, plan: _Plan) -> None:
         self.captured, self.plan = captured, plan
-        self.space: dict[str, Any] = {"empty": np.empty}
+        self.space: dict[str, Any] = {}
         self.names: dict[int, str] = {}
         self.dtypes: dict[int, np.dtype[Any]] = {
             entry: dtype for entry, (_, dtype) in zip(captured.inputs, captured.specs)

@@ -1,4 +1,4 @@
-"""Containers of arrays: take the leaves out of dicts, lists, tuples and dataclasses, and put others in.
+"""Containers of arrays: take the leaves out of dicts, lists, tuples and dataclasses, put others in, and name them.
 
 >>> leaves, tree = flatten({"W": 1.0, "b": [2.0, 3.0]})
 >>> leaves
@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
-__all__ = ["Tree", "flatten", "map_leaves", "path_name"]
+__all__ = ["Tree", "argument_names", "flatten", "map_leaves", "path_name"]
 
 
 class Tree:
@@ -93,3 +94,22 @@ def path_name(path: str, container: str = "") -> str:
     """
     name = path.replace("']['", ".").replace("['", ".").replace("']", "")
     return container + name if container else name.removeprefix(".")
+
+
+def argument_names(function: Callable[..., Any], count: int) -> list[str]:
+    """Return a function's names for its first `count` arguments; ``x0``, ``x1`` where it does not tell.
+
+    >>> argument_names(lambda a, *rest: a, 3), argument_names(lambda x: x, 1)
+    (['a', 'rest[0]', 'rest[1]'], ['x'])
+    """
+    names: list[str] = []
+    try:
+        parameters = list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):  # some functions written in C have no signature
+        parameters = []
+    for parameter in parameters:
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            names += [f"{parameter.name}[{number}]" for number in range(count - len(names))]
+        elif parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
+            names.append(parameter.name)
+    return (names + [f"x{number}" for number in range(len(names), count)])[:count]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import inspect
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple
@@ -13,7 +12,7 @@ import numpy as np
 from ..core.errors import DTypeError, OptionError, StaleTensorError
 from ..core.tape import Node, Tape
 from ..core.tensor import Tensor, value_of
-from ..core.tree import flatten, path_name
+from ..core.tree import argument_names, flatten, path_name
 from .recording import Place, RecordingTape
 from .view import Result
 from .words import number_text
@@ -124,7 +123,7 @@ def _record_model(model: Any, inputs: tuple[Any, ...], title: str | None) -> Rec
 
 def _record_function(function: Callable[..., Any], inputs: tuple[Any, ...], title: str | None) -> Recorded:
     name = _name_of(function)
-    labels = _argument_names(function, len(inputs))
+    labels = argument_names(function, len(inputs))
     flat = [flatten(value) for value in inputs]
     places = [(label, place) for label, value in zip(labels, inputs) for place in _leaf_names(label, value)]
     counts = Counter(place for _, place in places)
@@ -177,21 +176,6 @@ def _name_of(function: Callable[..., Any]) -> str:
     if isinstance(function, functools.partial):
         return _name_of(function.func)
     return str(getattr(function, "__name__", type(function).__name__))
-
-
-def _argument_names(function: Callable[..., Any], count: int) -> list[str]:
-    """Return the function's names for its first `count` arguments; ``x0``, ``x1`` where it does not tell."""
-    names: list[str] = []
-    try:
-        parameters = list(inspect.signature(function).parameters.values())
-    except (TypeError, ValueError):  # some functions written in C have no signature
-        parameters = []
-    for parameter in parameters:
-        if parameter.kind is parameter.VAR_POSITIONAL:
-            names += [f"{parameter.name}[{number}]" for number in range(count - len(names))]
-        elif parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
-            names.append(parameter.name)
-    return (names + [f"x{number}" for number in range(len(names), count)])[:count]
 
 
 def _leaf_names(label: str, value: Any) -> list[str]:
