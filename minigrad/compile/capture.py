@@ -14,9 +14,9 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from ..autodiff.anomaly import with_pulls
-from ..core.errors import OptionError
+from ..core.errors import MinigradError, OptionError
 from ..core.primitive import Primitive
-from ..core.tape import WATCH, Tape
+from ..core.tape import WATCH, Tape, tell_more
 from ..core.tensor import Tensor
 from ..core.tree import Tree, flatten
 
@@ -195,6 +195,9 @@ def capture(
     try:
         with draws_taken_back(generators):  # the program draws again when it runs
             out = function(*tree.unflatten(given))
+    except MinigradError as error:
+        tell_more(error, error.tape or tape)
+        raise
     finally:
         WATCH.reset(token)
         tape.end()

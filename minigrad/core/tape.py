@@ -383,7 +383,7 @@ def _kind(dtype: np.dtype[Any]) -> str:
 
 
 _INTERNAL = (
-    *(f"minigrad.{room}." for room in ("core", "autodiff", "ops", "nn", "model", "solver", "draw", "check")),
+    *(f"minigrad.{room}." for room in ("core", "autodiff", "ops", "nn", "model", "solver", "draw", "check", "compile")),
     "numpy.",
 )
 
@@ -413,7 +413,8 @@ def tell_more(error: Exception, tape: Tape | None) -> None:
     if places:
         frame, number = places[-1]
         file = frame.f_code.co_filename
-        lines.append(f"  at {file}:{number}: {linecache.getline(file, number).strip()}".rstrip(": "))
+        source = linecache.getline(file, number).strip()
+        lines.append(f"  at {file}:{number}" + (f": {source}" if source else ""))
     rows = []
     for node in tape.nodes[-3:] if tape is not None else ():
         if node.primitive is not None:
