@@ -209,7 +209,10 @@ class Model:
         if not isinstance(params, _Parameters):
             params = _Parameters(params, type(self).__name__)
         # What is recorded cannot be overwritten, and plain arrays must not be either: they are the caller's own.
-        guarded = _Parameters({name: read_only(w) for name, w in params.items()}, params.model)
+        guarded = _Parameters(params, params.model)
+        for name, w in params.items():
+            if type(w) is np.ndarray:
+                guarded[name] = read_only(w)
         try:
             out = self._run(guarded, [read_only(x) for x in inputs], train, options)
         except ValueError as error:
@@ -291,6 +294,8 @@ class Model:
         if loss is None:
             method = "objective" if type(self).data_loss is Model.data_loss else "data_loss"
             raise DTypeError(f"{type(self).__name__}.{method} returned None; is a `return` missing?")
+        if not self.reg and type(self).penalty is Model.penalty:
+            return loss
         with scope("regularisation"):
             penalty = self.penalty(params)
             return loss if type(penalty) is float and penalty == 0.0 else loss + penalty
@@ -298,7 +303,7 @@ class Model:
     def _differentiate(self, function: Callable[[dict[str, Any]], Any], X: Any = None) -> tuple[float, dict[str, Any]]:
         """Run a function of the parameters on a tape and pull its gradients; keep the state only if all went well."""
         params, entries, before = self.params, dict(self.params), self.state
-        self.state = copy.deepcopy(before)
+        self.state = copy.deepcopy(before) if before else {}
         try:
             with guarding("warn"):
                 recording = Recording(function, self.params)
@@ -308,7 +313,7 @@ class Model:
                 raise self._not_finite(number, X, function)
             self._look_after(recording, X)
             gradients, reached = recording.pull([recording.out], [np.ones((), loss.dtype)], consume=True)
-            state = map_leaves(value_of, self.state)
+            state = map_leaves(value_of, self.state) if self.state else {}
             if self.params is not params or any(params.get(name) is not w for name, w in entries.items()):
                 raise ParameterError(
                     f"{type(self).__name__}.forward has assigned to self.params; it computes scores from its argument "
@@ -454,9 +459,10 @@ _TAKES_TRAIN: WeakKeyDictionary[Callable[..., Any], str] = WeakKeyDictionary()
 
 def _takes_train(forward: Callable[..., Any], bound: bool) -> str:
     """Return the name of the parameter of `forward` that wants to know about training, or ``"no"``."""
-    if forward not in _TAKES_TRAIN:
-        _TAKES_TRAIN[forward] = _find_train(forward, bound)
-    return _TAKES_TRAIN[forward]
+    found = _TAKES_TRAIN.get(forward)
+    if found is None:
+        found = _TAKES_TRAIN[forward] = _find_train(forward, bound)
+    return found
 
 
 def _find_train(forward: Callable[..., Any], bound: bool) -> str:

@@ -24,7 +24,7 @@ from ..core.errors import MinigradError, NonFiniteError
 from ..core.explain import where
 from ..core.primitive import UNWANTED, Plan, Primitive
 from ..core.tape import WATCH, Node, Tape, user_line
-from ..core.tensor import Tensor, value_of
+from ..core.tensor import Tensor, on_tape, value_of
 from .forward import ForwardTape, NoTangent
 from .reverse import Part, Recording, fit
 
@@ -98,7 +98,7 @@ def detecting(detector: Detector) -> Iterator[None]:
     finally:
         WATCH.reset(token)
         for tape, plain, lines in tapes:
-            tape.plain, tape.lines = plain, lines
+            tape.plain, tape.lines = plain and not tape.ended, lines
 
 
 def _under_way() -> list[Tape]:
@@ -563,4 +563,4 @@ def _drawable(records: list[Any], constants: dict[tuple[int, int], Any], end: in
             after |= {further} if entry in after else set()
     shape, dtype = Node(*records[last]).shape, Node(*records[last]).dtype
     value = np.broadcast_to(np.zeros((), dtype), shape) if shape else np.array(None)  # a number that is not known
-    return Tensor(value, tape, places[last]), places[focus]
+    return on_tape(value, tape, places[last]), places[focus]

@@ -17,7 +17,7 @@ import numpy as np
 from ..core.errors import DTypeError, NoGradientRule, ShapeError
 from ..core.primitive import UNWANTED, Primitive
 from ..core.tape import Tape
-from ..core.tensor import Tensor
+from ..core.tensor import Tensor, on_tape
 from ..core.tree import flatten, map_leaves, path_name
 from .reverse import check_outputs, fit, own, split_aux, vjp
 
@@ -35,7 +35,7 @@ class ForwardTape(Tape):
 
     def dual(self, value: Any, tangent: Any) -> Tensor:
         """Return a Tensor with a tangent."""
-        tensor = Tensor(value, self, 0)
+        tensor = on_tape(value, self, 0)
         tensor.tangent = tangent
         return tensor
 

@@ -46,13 +46,11 @@ class Fused(Primitive):
         def rule(g: Any, /, *, wants: tuple[str, ...], **reads: Any) -> tuple[Any, ...]:
             inputs = {name: reads[name] for name in arrays}
             static = {name: reads[name] for name in self.static}
-            shapes = tuple((name, reads[f"{name}_shape"]) for name in unread)
-            if not self.outputs:
-                return op(g, *inputs.values(), needs=wants, unread=shapes, **static)
-            first, *others = g
-            if all(other is None for other in others):
-                return op(first, *inputs.values(), needs=wants, unread=shapes, **static)
-            return reference_pullback(self, g, inputs, shapes, static, wants)
+            shapes = tuple([(name, reads[f"{name}_shape"]) for name in unread])
+            first, *others = g if self.outputs else (g,)
+            if [other for other in others if other is not None]:
+                return reference_pullback(self, g, inputs, shapes, static, wants)
+            return op.bind(first, *inputs.values(), needs=wants, unread=shapes, **static)
 
         self.vjp_shared(rule, [*arrays, *(f"{name}_shape" for name in unread), *sorted(self.static)])
         return op

@@ -60,7 +60,7 @@ def backward(records: list[Any], seeds: dict[int, Any], sources: Sequence[int], 
         cotangents[entry] = seed
     if consume:
         del records[last:]
-    kept: dict[int, Any] = dict.fromkeys(s for s in sources if s < last and records[s][_PLAN] is not None)
+    kept: dict[int, Any] = {s: None for s in sources if s < last and records[s][_PLAN] is not None}
     ndarray = np.ndarray
     for entry in range(last - 1, min(sources, default=last) - 1, -1):
         op, params, parents, saved, scope, _, _, plan, _ = records[entry]
@@ -151,7 +151,10 @@ def _add_part(
 def _is_part_of(cotangent: Any, saved: tuple[Any, ...]) -> bool:
     """Whether a cotangent is one of the arrays that the rule read, or a view of one."""
     root = _root(cotangent)
-    return any(root is _root(array) for array in saved)
+    for array in saved:  # a loop: this is asked for every input, and `any` over a generator takes three times as long
+        if _root(array) is root:
+            return True
+    return False
 
 
 def _end_of_outputs(records: list[Any], entry: int) -> int:
@@ -233,7 +236,7 @@ def own(gradients: list[Any], held: Iterable[Any]) -> list[Any]:
 
 
 def _root(array: Any) -> Any:
-    while getattr(array, "base", None) is not None:
+    while isinstance(array, np.ndarray) and array.base is not None:
         array = array.base
     return array
 
@@ -250,7 +253,7 @@ class Recording:
         self.leaves, self.tree = flatten(primals)
         self.tape = Tape(full=False)
         labels = names if names is not None else map(path_name, self.tree.paths)
-        inputs = [self.tape.watch(leaf, name) for leaf, name in zip(self.leaves, labels)]
+        inputs = [self.tape.watch_leaf(leaf, name) for leaf, name in zip(self.leaves, labels)]
         try:
             self.out = f(self.tree.unflatten(inputs))
         except MinigradError as error:

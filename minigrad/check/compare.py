@@ -22,7 +22,7 @@ from ..autodiff.reverse import Part, backward, fit
 from ..core.errors import DTypeError, GradientError, MinigradError, OptionError, ShapeError, did_you_mean
 from ..core.primitive import UNWANTED, Plan
 from ..core.tape import check_cotangent
-from ..core.tensor import Tensor, value_of
+from ..core.tensor import Tensor, on_tape, value_of
 from ..core.tree import argument_names, flatten, map_leaves, path_name
 from .diagnosis import diagnose
 from .recorded import Run
@@ -222,7 +222,7 @@ class _Taped:
     def known(self) -> dict[str, Any]:
         """Everything that has a name: local variables, and before them the arguments and their entries."""
         arguments = {self.names[position]: self.watched[position] for position in self.floating}
-        entries = {self.nodes[i].name: Tensor(x, self.run.tape, i) for i, x in self.run.given.items()}
+        entries = {self.nodes[i].name: on_tape(x, self.run.tape, i) for i, x in self.run.given.items()}
         return {**self.locals, **entries, **arguments}
 
     def name_of(self, entry: int) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..core.tape import Node, Tape
-from ..core.tensor import Tensor, value_of
+from ..core.tensor import Tensor, on_tape, value_of
 
 __all__ = ["Run", "root_of"]
 
@@ -38,7 +38,7 @@ class Run:
         entry = self.tape.constant(array)
         self.tape.records[entry][1]["name"] = name
         self.given[entry] = array
-        return Tensor(array, self.tape, entry)
+        return on_tape(array, self.tape, entry)
 
     @property
     def nodes(self) -> list[Node]:

@@ -26,8 +26,8 @@ from .explain import EXPLAINED, explain, where
 from .guard import check_broadcast
 from .numpy_protocol import FUNCTIONS, UFUNCS, adapt
 from .scope import current_scope
-from .tape import Tape, watcher
-from .tensor import Tensor
+from .tape import DTYPE, SHAPE, Tape, watcher
+from .tensor import Tensor, has_method
 
 __all__ = ["REGISTRY", "UNWANTED", "Plan", "Primitive", "primitive"]
 
@@ -46,6 +46,9 @@ class _Unwanted:
     def __repr__(self) -> str:
         return "UNWANTED"
 
+
+ALIKE = 4
+"""Added to the mask of arguments where all of them that are on the tape have the result's shape and dtype."""
 
 UNWANTED: Any = _Unwanted()
 _NO_PARAMS: dict[str, Any] = {}
@@ -114,6 +117,7 @@ class Primitive:
         kind: str = "op",
         args: tuple[str, ...] = (),
         exact: bool = False,
+        exact_if_alike: bool = False,
         linear: str = "",
         transparent: bool = False,
     ) -> None:
@@ -127,6 +131,7 @@ class Primitive:
         self.differentiable = differentiable
         self.kind = kind
         self.exact = exact  # whether each cotangent has its argument's shape and dtype without being made to fit
+        self.exact_if_alike = exact_if_alike  # whether it is so where arguments and result have one shape and dtype
         self.linear = linear
         self.transparent = transparent  # whether lower tapes record what happens inside, instead of the op
         self.shape_from_values: Callable[[tuple[Any, ...]], bool] | None = (
@@ -143,7 +148,7 @@ class Primitive:
         self.kernel: Callable[..., Any] | None = None  # of an op that is the backward pass of a fused one
         self.kernel_static: tuple[str, ...] = ()
         self._plans: dict[tuple[int, int], Plan] = {}
-        self._short_plans: list[Plan | None] = [None] * 4  # by mask, for ops of one or two arrays
+        self._short_plans: list[Plan | None] = [None] * 8  # by mask, for ops of one or two arrays: see `short_plan`
         self.bind: Callable[..., Any] = self._make_bind()
 
     def _refuse_names_of_two_things(self) -> None:
@@ -190,7 +195,7 @@ class Primitive:
 
     def _forget_plans(self) -> None:
         self._plans.clear()
-        self._short_plans[:] = [None] * 4
+        self._short_plans[:] = [None] * 8
 
     def reads_of(self, rule: Callable[..., Any]) -> tuple[str, ...]:
         """Return what a rule reads beside the cotangent, or raise if it names something the op does not have."""
@@ -226,9 +231,15 @@ class Primitive:
         key = (mask, count)
         if key not in self._plans:
             self._plans[key] = self._make_plan([mask >> i & 1 == 1 for i in range(count)])
-            if count == len(self.args) <= 2:
-                self._short_plans[mask] = self._plans[key]
         return self._plans[key]
+
+    def short_plan(self, mask: int) -> Plan:
+        """Return the plan of an op of one or two arrays; with 4 added to the mask, the one for arguments all alike."""
+        plan = self.plan(mask & 3, len(self.args))
+        if mask & ALIKE:
+            plan = Plan(plan.reads, plan.wants, plan.save, plan.pull, self.exact or self.exact_if_alike)
+        self._short_plans[mask] = plan
+        return plan
 
     def _make_plan(self, active: list[bool]) -> Plan:
         known, names = self._readable(), self._names(len(active))
@@ -341,6 +352,9 @@ class Primitive:
                 return self._make_binary()
         return self._record
 
+    # The two short ways below are the hot path of every elementwise op, so they make the Tensor themselves: a call of
+    # `on_tape` would make recording 2 % slower.
+
     def _make_unary(self) -> Callable[..., Any]:
         forward, record, plans = self.forward, self._record, self._short_plans
 
@@ -360,19 +374,26 @@ class Primitive:
                 shape, dtype = out.shape, out.dtype
             except AttributeError:  # a Python number, a list, or nothing at all
                 return record(x)
-            plan = plans[1] or self.plan(1, 1)
+            plan = plans[1]
+            if plan is None:
+                plan = self.short_plan(1)
             saved = plan.save((value,), out) if plan.save is not None else ()
             records = tape.records
+            tensor = Tensor()
+            tensor.value = out
+            tensor.tape = tape
+            tensor.index = len(records)
             records.append((self, _NO_PARAMS, (x.index,), saved, current_scope(), shape, dtype, plan, None))
-            return Tensor(out, tape, len(records) - 1)
+            return tensor
 
         return bind
 
     def _make_binary(self) -> Callable[..., Any]:
         forward, record, plans = self.forward, self._record, self._short_plans
+        elementwise = self.linear == "elementwise"
 
         def bind(x: Any, y: Any) -> Any:
-            parents: tuple[int | None, int | None]
+            parents: tuple[Any, Any]  # entries, or None for what is not on the tape
             if type(x) is Tensor:
                 tape, left = x.tape, x.value
                 if type(y) is Tensor:
@@ -398,22 +419,71 @@ class Primitive:
                 shape, dtype = out.shape, out.dtype
             except AttributeError:  # a Python number, a list, or nothing at all
                 return record(x, y)
-            if shape != (left if mask & 1 else right).shape and self.linear == "elementwise":
-                check_broadcast(self.name, x, y, shape)
-            plan = plans[mask] or self.plan(mask, 2)
-            saved = plan.save((left, right), out) if plan.save is not None else ()
             records = tape.records
+            if elementwise:
+                # The entries of the arguments; twice the same one where the other argument is not on the tape.
+                entry: Any = parents[0] if mask & 1 else parents[1]
+                one = records[entry]
+                entry = parents[1] if mask & 2 else parents[0]
+                other = records[entry]
+                if not one[SHAPE] == shape == other[SHAPE]:
+                    check_broadcast(self.name, x, y, shape)
+                elif one[DTYPE] is dtype is other[DTYPE]:
+                    mask |= ALIKE
+            plan = plans[mask]
+            if plan is None:
+                plan = self.short_plan(mask)
+            saved = plan.save((left, right), out) if plan.save is not None else ()
+            tensor = Tensor()
+            tensor.value = out
+            tensor.tape = tape
+            tensor.index = len(records)
             records.append((self, _NO_PARAMS, parents, saved, current_scope(), shape, dtype, plan, None))
-            return Tensor(out, tape, len(records) - 1)
+            return tensor
 
         return bind
 
     def _record(self, *args: Any, **params: Any) -> Any:
-        """Compute, and record on the newest tape among the arguments (on none, when all are arrays)."""
+        """Compute, and record on the newest tape among the arguments (on none, when all are arrays).
+
+        This is the short way, for arrays and for one tape that only differentiates: it asks the arguments all that it
+        has to know in one loop. Whatever else comes goes the long way.
+        """
         tape: Tape | None = None
+        values: list[Any] = []
+        parents: list[int | None] = []
+        mask, bit = 0, 1
         for x in args:
-            if type(x) is Tensor and (tape is None or x.tape.level > tape.level):
-                tape = x.tape
+            if type(x) is Tensor:
+                if tape is None:
+                    tape = x.tape
+                if x.tape is not tape or not tape.plain or type(x.value) is Tensor:
+                    return self._record_in_any_case(*args, **params)
+                values.append(x.value)
+                parents.append(x.index)
+                mask |= bit
+            elif type(x) in SEQUENCES:
+                return self._record_in_any_case(*args, **params)
+            else:
+                values.append(x)
+                parents.append(None)
+            bit <<= 1
+        if tape is None:
+            return self.forward(*args, **params)
+        if not self.differentiable:
+            return self.bind(*values, **params)
+        given = tuple(values)
+        results = self._compute(self.forward, given, args, params)
+        if not any([result.dtype.kind in "fc" for result in results]):
+            return results if self.outputs else results[0]
+        plan = self.plan(mask, len(given))
+        saved = plan.save(given, results if self.outputs else results[0]) if plan.save is not None else ()
+        entered = tape.append(self, {**self.defaults, **params}, tuple(parents), saved, results, plan)
+        return entered if self.outputs else entered[0]
+
+    def _record_in_any_case(self, *args: Any, **params: Any) -> Any:
+        """Compute and record, whatever came: several tapes, full ones, Tensors inside Tensors, lists, watchers."""
+        tape = max((x.tape for x in args if type(x) is Tensor), key=lambda tape: tape.level, default=None)
         if tape is None:
             return self.forward(*args, **params)
         values = tuple(
@@ -422,21 +492,27 @@ class Primitive:
         )
         if not (self.differentiable or tape.full):
             return self.bind(*values, **params)
-        if any(type(value) is Tensor for value in params.values()):
-            self._refuse_tensor_params(params)
         # A value that is itself a Tensor belongs to a lower tape, which records this op too.
-        nested = not self.transparent and any(type(value) is Tensor for value in values)
-        try:
-            out = self.bind(*values, **params) if nested else self.forward(*values, **params)
-        except MinigradError:
-            raise
-        except EXPLAINED as error:
-            raise explain(self, args, params, error) from error
-        results = tuple(map(self._as_result, out)) if self.outputs else (self._as_result(out),)
+        nested = not self.transparent and Tensor in map(type, values)
+        results = self._compute(self.bind if nested else self.forward, values, args, params)
         entered = tape.enter(self, args, values, {**self.defaults, **params}, results)
         if not tape.plain and (watch := watcher()) is not None:
             watch.recorded(self, tape, args, results, entered)
         return entered if self.outputs else entered[0]
+
+    def _compute(
+        self, function: Callable[..., Any], values: tuple[Any, ...], args: tuple[Any, ...], params: dict[str, Any]
+    ) -> tuple[Any, ...]:
+        """Return the results of the forward function, or raise an error that names what it was given."""
+        if params and Tensor in map(type, params.values()):
+            self._refuse_tensor_params(params)
+        try:
+            out = function(*values, **params)
+        except MinigradError:
+            raise
+        except EXPLAINED as error:
+            raise explain(self, args, params, error) from error
+        return tuple(map(self._as_result, out)) if self.outputs else (self._as_result(out),)
 
     def _as_result(self, value: Any) -> Any:
         """Return one result of the forward function, made an array if it is a Python number."""
@@ -549,5 +625,5 @@ def connect(target: Any, op: Primitive) -> None:
         return
     function = adapt(target, op, len(op.args), op.static)
     FUNCTIONS[target] = function
-    if hasattr(np.ndarray, target.__name__) and target.__name__ not in vars(Tensor):
+    if hasattr(np.ndarray, target.__name__) and not has_method(target.__name__):
         setattr(Tensor, target.__name__, function)

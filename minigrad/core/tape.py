@@ -19,7 +19,7 @@ import numpy as np
 from .errors import BranchError, DTypeError, ShapeError, StaleTensorError
 from .explain import where
 from .scope import current_scope
-from .tensor import Tensor
+from .tensor import Tensor, on_tape
 from .tree import flatten, path_name
 
 if TYPE_CHECKING:
@@ -85,6 +85,10 @@ class Node(NamedTuple):
         return self.primitive.name if self.primitive is not None else self.params.get("name", "")
 
 
+SHAPE, DTYPE = map(Node._fields.index, ("shape", "dtype"))
+"""Where these are in the plain tuple that a tape holds."""
+
+
 class Nodes(Sequence[Node]):
     """A tape's entries as nodes. The tape holds plain tuples, which record in half the time of named ones."""
 
@@ -100,15 +104,6 @@ class Nodes(Sequence[Node]):
         if isinstance(entry, slice):
             return [Node(*record) for record in self._records[entry]]
         return Node(*self._records[entry])
-
-
-class _Ended(list[Any]):
-    """Takes the place of a finished tape's list. Its append raises, so that recording needs no check of its own."""
-
-    def append(self, record: Any) -> None:
-        raise _stale(Node(*record).name)
-
-    extend = append
 
 
 def _stale(op: str) -> StaleTensorError:
@@ -155,7 +150,8 @@ class Tape:
         self.records: list[Any] = []  # tuples with the fields of Node
         watched = watcher() is not None
         self.full = full or lines
-        self.plain = not (self.full or watched)  # whether ops may take the short way of recording, which keeps no more
+        # Whether ops may take the short way of recording: it keeps no more than that, and asks no further question.
+        self.plain = not (self.full or watched)
         self.lines = lines or watched
         self.static = static  # a captured program may not branch on values
         self.ended = False
@@ -182,9 +178,10 @@ class Tape:
         """
         leaves, tree = flatten(value)
         names = [path_name(path, name) for path in tree.paths]
-        return tree.unflatten([self._watch(leaf, label) for leaf, label in zip(leaves, names)])
+        return tree.unflatten([self.watch_leaf(leaf, label) for leaf, label in zip(leaves, names)])
 
-    def _watch(self, leaf: Any, name: str) -> Tensor:
+    def watch_leaf(self, leaf: Any, name: str) -> Tensor:
+        """Put one array on the tape."""
         if self.ended:
             raise StaleTensorError(f"watch({name}): this tape has ended; make a new one with mg.Tape()")
         value = leaf if isinstance(leaf, (Tensor, np.ndarray, np.generic)) else _as_array(leaf, name)
@@ -200,10 +197,12 @@ class Tape:
             )
         role = {"role": "input", "name": name}
         self.records.append((None, role, (), (), current_scope(), value.shape, value.dtype, None, None))
-        return Tensor(value, self, len(self.records) - 1)
+        return on_tape(value, self, len(self.records) - 1)
 
     def constant(self, value: Any) -> int:
         """Put a value that is not watched on the tape and return its entry. Only full tapes keep constants."""
+        if self.ended:
+            raise self.stale("constant")
         array = value if isinstance(value, (Tensor, np.ndarray, np.generic)) else np.asarray(value)
         records = self.records
         records.append(
@@ -248,7 +247,7 @@ class Tape:
             else:
                 parents.append(self.constant(x) if self.full else None)
         plan = op.plan(mask, len(args)) if mask and op.differentiable else None
-        if plan is not None and not any(result.dtype.kind in "fc" for result in results):
+        if plan is not None and not any([result.dtype.kind in "fc" for result in results]):
             plan = None
         if plan is None and not self.full:
             return results
@@ -267,18 +266,18 @@ class Tape:
         plan: Plan | None,
     ) -> tuple[Any, ...]:
         """Append the node of an op, and an entry for each further output; return the Tensors."""
-        first, scope = len(self.records), current_scope()
-        head = results[0]
+        records, scope, full = self.records, current_scope(), self.full
+        first, head = len(records), results[0]
         line = user_line() if self.lines else None
-        self.records.append((op, params, parents, saved, scope, head.shape, head.dtype, plan, line))
+        records.append((op, params, parents, saved, scope, head.shape, head.dtype, plan, line))
+        entered = [on_tape(head, self, first) if full or head.dtype.kind in "fc" else head]
         for number, value in enumerate(results[1:], start=1):
-            follows = plan if value.dtype.kind in "fc" else None  # indices and masks have no derivative
+            inexact = value.dtype.kind in "fc"  # indices and masks have no derivative
             role = {"role": "output", "number": number}
-            self.records.append((None, role, (first,), (), scope, value.shape, value.dtype, follows, None))
-        return tuple(
-            Tensor(value, self, first + number) if self.full or value.dtype.kind in "fc" else value
-            for number, value in enumerate(results)
-        )
+            follows = plan if inexact else None
+            records.append((None, role, (first,), (), scope, value.shape, value.dtype, follows, None))
+            entered.append(on_tape(value, self, first + number) if full or inexact else value)
+        return tuple(entered)
 
     def gradient(self, target: Tensor, source: Any, cotangent: Any = None) -> Any:
         """Return the gradient of one entry with respect to others; the tape stays as it is.
@@ -322,8 +321,8 @@ class Tape:
     def end(self) -> None:
         """Stop recording. Ops on Tensors of this tape raise from now on; what was recorded stays readable."""
         if not self.ended:
-            self.records = _Ended(self.records)
             self.ended = True
+            self.plain = False
 
     def __enter__(self) -> Tape:
         return self

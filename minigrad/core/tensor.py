@@ -21,7 +21,7 @@ from .numpy_protocol import UFUNCS, call_function, call_ufunc, load_rest
 if TYPE_CHECKING:
     from .tape import Tape
 
-__all__ = ["Tensor", "read_only", "value_of"]
+__all__ = ["Tensor", "has_method", "on_tape", "read_only", "value_of"]
 
 _STORE_SUBSCR = opcode.opmap["STORE_SUBSCR"]
 
@@ -52,10 +52,15 @@ class Tensor:
     tangent: Any
     __hash__ = None  # type: ignore[assignment]  # == compares elements, as with arrays
 
-    def __init__(self, value: Any, tape: Tape, index: int) -> None:
-        self.value = value
-        self.tape = tape
-        self.index = index
+    # Made by `on_tape`. There is no __init__, and no __getattr__ either (see `_Absent`): calling the one, and the slots
+    # being read past the other, would make recording 6 % slower.
+    value: Any
+    tape: Tape
+    index: int
+
+    if TYPE_CHECKING:  # the ops put array methods on the class, which a type checker does not see
+
+        def __getattr__(self, name: str) -> Any: ...
 
     # --- NumPy's protocols ------------------------------------------------------------------------------------------
 
@@ -198,27 +203,53 @@ class Tensor:
         """Return the value as nested lists of Python numbers."""
         return self.concrete("tolist()").tolist()
 
-    # --- what Tensors do not do -------------------------------------------------------------------------------------
-
-    def __getattr__(self, name: str) -> Any:
-        if name in ("backward", "grad", "requires_grad", "zero_grad"):
-            raise AttributeError(
-                f"'Tensor' object has no attribute '{name}': gradients are returned, not stored; use mg.grad(f)(x), "
-                f"or tape.gradient(y, x)"
-            )
-        if name == "numpy":
-            raise AttributeError("'Tensor' object has no attribute 'numpy'; .value is the plain array")
-        if not name.startswith("_") and hasattr(np.ndarray, name):
-            if load_rest() and hasattr(type(self), name):
-                return getattr(self, name)
-            raise NoSuchMethod(
-                f"the array method .{name} has no gradient rule; use np. functions that have one, define your own op "
-                f"with mg.primitive, or take the value out with mg.stop_gradient(x)"
-            )
-        raise AttributeError(f"'Tensor' object has no attribute {name!r}")
-
     def __reduce__(self) -> Any:
         raise NoGradientRule("a Tensor cannot be pickled or copied: it belongs to a recording; keep its .value instead")
+
+
+def on_tape(value: Any, tape: Tape, index: int) -> Tensor:
+    """Return the Tensor of a value, the tape it is on and the number of its entry there."""
+    tensor = Tensor()
+    tensor.value = value
+    tensor.tape = tape
+    tensor.index = index
+    return tensor
+
+
+class _Absent:
+    """What stands on the class in the place of an attribute that Tensors do not have, and says what to do instead."""
+
+    def __init__(self, name: str, advice: str = "") -> None:
+        self.name = name
+        self.advice = advice
+
+    def __get__(self, tensor: Tensor | None, kind: type) -> Any:
+        if self.advice:
+            raise AttributeError(f"'Tensor' object has no attribute '{self.name}'{self.advice}")
+        if load_rest() and has_method(self.name):  # another op may have taken this place by now
+            return getattr(kind if tensor is None else tensor, self.name)
+        raise NoSuchMethod(
+            f"the array method .{self.name} has no gradient rule; use np. functions that have one, define your own op "
+            f"with mg.primitive, or take the value out with mg.stop_gradient(x)"
+        )
+
+
+def has_method(name: str) -> bool:
+    """Whether Tensors have an array method or attribute of this name."""
+    return name in vars(Tensor) and type(vars(Tensor)[name]) is not _Absent
+
+
+def _mark_absent() -> None:
+    for name in dir(np.ndarray):
+        if not name.startswith("_") and name not in vars(Tensor):
+            setattr(Tensor, name, _Absent(name))
+    for name in ("backward", "grad", "requires_grad", "zero_grad"):
+        advice = ": gradients are returned, not stored; use mg.grad(f)(x), or tape.gradient(y, x)"
+        setattr(Tensor, name, _Absent(name, advice))
+    Tensor.numpy = _Absent("numpy", "; .value is the plain array")  # type: ignore[attr-defined]
+
+
+_mark_absent()
 
 
 def value_of(x: Any) -> Any:

@@ -17,6 +17,8 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 __all__ = ["Tree", "argument_names", "flatten", "map_leaves", "path_name"]
 
 
@@ -49,6 +51,10 @@ def flatten(container: Any) -> tuple[list[Any], Tree]:
 
 def _flatten(item: Any, path: str, leaves: list[Any], paths: list[str]) -> Callable[[Any], Any]:
     kind = type(item)
+    if kind is np.ndarray:  # what most leaves are
+        leaves.append(item)
+        paths.append(path)
+        return next
     if isinstance(item, dict):
         entries = {key: _flatten(entry, f"{path}[{key!r}]", leaves, paths) for key, entry in item.items()}
         if kind is dict:

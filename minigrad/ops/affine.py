@@ -40,21 +40,26 @@ def affine(x, w, b):
            [3.5]])
     """
     _check(x, w, b)
-    out = x.reshape(len(x), -1) @ w if len(x) else np.zeros((0, w.shape[1]), np.result_type(x, w))
-    if np.result_type(out, b) != out.dtype:
+    out = np.matmul(_rows(x), w)
+    if out.dtype is not b.dtype and np.result_type(out, b) != out.dtype:
         return out + b
     out += b
     return out
 
 
 def _rows(x: Any) -> Any:
-    return np.reshape(x, (x.shape[0], math.prod(x.shape[1:])))
+    return x if x.ndim == 2 else x.reshape(x.shape[0], math.prod(x.shape[1:]))
+
+
+def _x_rule(g: Any, x_shape: tuple[int, ...], w: Any) -> Any:
+    dx = np.matmul(g, w.T)
+    return dx if len(x_shape) == 2 else dx.reshape(x_shape)
 
 
 affine.vjp(
-    x=lambda g, x_shape, w: np.reshape(np.matmul(g, w.T), x_shape),
+    x=_x_rule,
     w=lambda g, x: np.matmul(_rows(x).T, g),
-    b=lambda g: g,
+    b=lambda g: g.sum(axis=0),
 )
 affine.reference = lambda x, w, b: np.matmul(_rows(x), w) + b
 

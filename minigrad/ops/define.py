@@ -36,6 +36,7 @@ def ufunc(
         kind=kind,
         linear=linear,
         exact=function.nin == 1 and function is not np.absolute,  # |x| of a complex x is real
+        exact_if_alike=function.nin == 2,
     )
     op.vjp(**rules)
     UFUNCS[function] = op.bind

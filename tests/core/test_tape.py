@@ -326,3 +326,14 @@ def test_an_op_with_several_outputs_is_one_op_and_its_outputs():
     op, output = tape.nodes[1:]
     assert (op.role, op.name, op.shape) == ("op", "split", (2,))
     assert (output.role, output.parents, output.params["number"]) == ("output", (1,), 1)
+
+
+def test_a_tape_that_ended_while_it_was_watched_stays_ended():
+    tape = mg.Tape(full=False)
+    x = tape.watch(np.ones(2))
+    with mg.detect_anomaly(path=None):
+        tape.end()
+    for use in (np.tanh, lambda x: x * x, lambda x: x.sum(), lambda x: mg.affine(x.reshape(1, 2), np.eye(2), x)):
+        with pytest.raises(mg.StaleTensorError, match="has ended"):
+            use(x)
+    assert len(tape) == 1
