@@ -14,7 +14,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from . import ops
+from . import kernels, ops
 from .autodiff.reverse import grad, value_and_grad, vjp
 from .core.errors import (
     BiasBeforeNormWarning,
@@ -277,6 +277,7 @@ __all__ = [
     "instancenorm",
     "jacobian",
     "jvp",
+    "kernels",
     "kl_divergence",
     "l1",
     "layernorm",

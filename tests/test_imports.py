@@ -21,7 +21,8 @@ ALLOWED = {
     "kernels": {"kernels"},
     "data": {"core", "data"},
     "optim": {"core.errors"},
-    "solver": {"core.errors", "optim"},
+    "flat": {"optim", "kernels"},
+    "solver": {"core.errors", "optim", "flat"},
     "model": {"core", "autodiff", "ops", "health"},
     "health": {"core"},
     "cs231n": {"core", "autodiff", "ops", "cs231n", "models", "optim", "solver"},
@@ -31,6 +32,10 @@ ALLOWED["nn"] |= {"kernels", "model"}
 ALLOWED["models"] |= {"kernels", "model"}
 ALLOWED["compile"] |= {"kernels"}
 KNOWN_EXCEPTIONS = {("core/tape.py", "autodiff.reverse")}  # inside a function: the tape knows how to ask
+
+
+COMPILED = "kernels/jit/"
+"""What is imported only where Numba is there, and then at module level, since it consists of decorated functions."""
 
 
 def room_of(path):
@@ -106,14 +111,14 @@ def test_only_the_face_imports_a_reader(path):
         assert not within(module[1:], READERS) or not module.startswith("."), f"{label(path)} imports minigrad{module}"
 
 
-@pytest.mark.parametrize("path", FILES, ids=label)
+@pytest.mark.parametrize("path", [path for path in FILES if COMPILED not in path.as_posix()], ids=label)
 def test_heavy_libraries_are_imported_inside_functions(path):
     for module, top, typing in imports(path):
         if top and not typing:
             assert module.split(".")[0] not in HEAVY, f"{label(path)} imports {module} at module level"
 
 
-@pytest.mark.parametrize("path", FILES, ids=label)
+@pytest.mark.parametrize("path", [path for path in FILES if COMPILED not in path.as_posix()], ids=label)
 def test_nothing_is_needed_beyond_numpy(path):
     allowed = {*sys.stdlib_module_names, "numpy"}
     for module, top, typing in imports(path):
@@ -149,3 +154,9 @@ def test_importing_minigrad_does_not_import_heavy_libraries():
         for text in (script, plain)
     )
     assert set(ast.literal_eval(found)) <= set(ast.literal_eval(without))
+
+
+def test_what_is_compiled_is_imported_by_name_only():
+    for path in FILES:
+        if COMPILED not in path.as_posix():
+            assert not any(".kernels.jit" in module for module, _, _ in imports(path)), f"{label(path)} needs Numba"

@@ -23,6 +23,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .choice import kernel
+
 __all__ = ["attend", "attend_backward", "in_order"]
 
 BLOCK = 1 << 20
@@ -35,6 +37,7 @@ SAFE = 40.0
 """Scores from -SAFE to SAFE have exponentials, sums and quotients that float32 holds to full precision."""
 
 
+@kernel
 def attend(
     q: Any, k: Any, v: Any, mask: Any, keep: Any, *, scale: float, causal: bool, p: float
 ) -> tuple[Any, Any, Any]:
@@ -53,20 +56,22 @@ def attend(
     powers : array (..., S, T), or empty (0,) if they are too many to keep
         Exponentials of the scores, up to a factor for each query; 0 where the score does not count.
     total : array (N, S, 1)
-        Their sums, for N sequences in all, before dropout; 1 for a query without any score that counts.
+        Their sums, for N sequences in all, before dropout; 1 for a query without any score that counts. If the
+        exponentials are not kept, the logarithm of the sum of those of the scores themselves: ``exp(score - total)``
+        are then the weights, and cannot overflow.
     """
     batch, (q, k, v) = _stacked(q, k, v)
     scores = _Scores(q, k, mask, scale, causal, batch)
     dropout = _Choice(keep, batch)
     count, length, width = scores.shape
     out = np.empty((count, length, v.shape[2]), q.dtype)
-    total = np.empty((count, length, 1), q.dtype)
+    total, shift = np.empty((count, length, 1), q.dtype), np.zeros((count, length, 1), q.dtype)
     stays = math.prod(scores.shape) * q.itemsize <= KEPT
     powers = np.empty(scores.shape if stays else 0, q.dtype)
     scratch, ones = _Scratch(q.dtype), np.ones((width, 1), q.dtype)
     for block in scores.blocks():
         part = powers[block.scores] if stays else scratch("powers", block)
-        scores.powers(block, out=part)
+        scores.powers(block, out=part, shift=shift[block.queries])
         if stays:
             powers[block.items, block.rows, block.seen :] = 0
         np.matmul(part, ones[: block.seen], out=total[block.queries])  # faster than a sum along short rows
@@ -75,10 +80,13 @@ def attend(
         np.matmul(part, v[block.keys], out=out[block.queries])
     total[total == 0] = 1
     out /= total if dropout.all else total * total.dtype.type(p)
+    if not stays:
+        total = np.log(total) + shift
     out = out.reshape(*batch, *out.shape[1:])
     return out, powers.reshape(*batch, length, width) if stays else powers, total
 
 
+@kernel
 def attend_backward(
     g: Any,
     q: Any,
@@ -109,9 +117,12 @@ def attend_backward(
     found = {name: np.zeros(x.shape, x.dtype) for name, x in (("q", q), ("k", k), ("v", v)) if name in wants}
     scratch = _Scratch(q.dtype)
     for block in scores.blocks():
-        part = powers[block.scores] if stays else scores.powers(block, out=scratch("powers", block))
         kept = None if dropout.all else dropout(block)
         above, below = g[block.queries], total[block.queries]
+        if stays:
+            part = powers[block.scores]
+        else:
+            part, below = scores.weights(block, below, out=scratch("powers", block)), np.ones_like(below)
         share = above / (below if kept is None else below * below.dtype.type(p))
         if "v" in found:
             dropped = part if kept is None else np.multiply(part, kept, out=scratch("d", block))
@@ -196,21 +207,40 @@ class _Scores:
         """Return the queries of a block times the scale."""
         return self.q[block.queries] * self.scale
 
-    def powers(self, block: _Block, out: Any) -> Any:
-        """Return the exponentials of a block's scores, up to a factor for each query, written into `out`."""
+    def powers(self, block: _Block, out: Any, shift: Any) -> Any:
+        """Return the exponentials of a block's scores, up to a factor for each query, written into `out`.
+
+        They are those of the scores less what is written into `shift`, which holds zeros before.
+        """
+        scores = self(block, out)
+        if not self.bounded:
+            # Not below the lowest number, so that where nothing counts -inf stays -inf, with a power of 0.
+            np.max(scores, axis=2, keepdims=True, initial=np.finfo(scores.dtype).min, out=shift)
+            self._lower(scores, shift)
+        with np.errstate(under="ignore"):
+            return np.exp(scores, out=scores)
+
+    def weights(self, block: _Block, total: Any, out: Any) -> Any:
+        """Return ``exp(score - total)`` for a block, written into `out`."""
+        scores = self(block, out)
+        self._lower(scores, total)
+        with np.errstate(under="ignore"):
+            return np.exp(scores, out=scores)
+
+    def __call__(self, block: _Block, out: Any) -> Any:
+        """Return a block's scores, written into `out`; -inf where they do not count."""
         scores = np.matmul(self.scaled(block), self.k[block.keys].swapaxes(1, 2), out=out)
         if self.causal:
             _, length, width = self.shape
             np.copyto(scores, -np.inf, where=~in_order(length, width, block.rows)[:, : block.seen])
         if not self.mask.all:
             np.copyto(scores, -np.inf, where=~self.mask(block))
-        if not self.bounded:
-            # Not below the lowest number, so that where nothing counts -inf stays -inf, with a power of 0.
-            highest = scores.max(axis=2, keepdims=True, initial=np.finfo(scores.dtype).min)
-            with np.errstate(over="ignore"):  # a difference that is too large for the dtype has a power of 0 as well
-                scores -= highest
-        with np.errstate(under="ignore"):
-            return np.exp(scores, out=scores)
+        return scores
+
+    @staticmethod
+    def _lower(scores: Any, by: Any) -> None:
+        with np.errstate(over="ignore"):  # a difference that is too large for the dtype has a power of 0 as well
+            scores -= by
 
 
 class _Choice:

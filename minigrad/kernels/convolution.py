@@ -23,7 +23,9 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-__all__ = ["convolve", "input_gradient", "output_size", "weight_gradient"]
+from .choice import kernel
+
+__all__ = ["convolve", "input_gradient", "is_pointwise", "output_size", "weight_gradient"]
 
 Pair = tuple[int, int]
 
@@ -43,6 +45,7 @@ def output_size(
     )
 
 
+@kernel
 def convolve(
     x: Any, w: Any, b: Any = None, *, stride: Pair, padding: tuple[Pair, Pair], dilation: Pair, groups: int
 ) -> Any:
@@ -66,7 +69,7 @@ def convolve(
     out = np.empty((count, filters, rows, columns), dtype if b is None else np.result_type(dtype, b))
     weights = w.reshape(groups, filters // groups, -1)
     shift = None if b is None else np.reshape(b, (-1, 1, 1))
-    if _pointwise(kernel, stride, padding):
+    if is_pointwise(kernel, stride, padding):
         product = np.matmul(weights, x.reshape(count, groups, channels // groups, rows * columns)).reshape(out.shape)
         return product if shift is None else np.add(product, shift, out=out)
     for part, unfolded in _unfold(x, kernel, stride, padding, dilation, (rows, columns)):
@@ -79,6 +82,7 @@ def convolve(
     return out
 
 
+@kernel
 def weight_gradient(
     g: Any, x: Any, *, kernel: Pair, stride: Pair, padding: tuple[Pair, Pair], dilation: Pair, groups: int
 ) -> Any:
@@ -95,10 +99,15 @@ def weight_gradient(
     count, filters, rows, columns = g.shape
     depth = x.shape[1] // groups
     shape = (filters, depth, *kernel)
-    if _pointwise(kernel, stride, padding):
+    if is_pointwise(kernel, stride, padding):
         slopes = g.reshape(count, groups, filters // groups, rows * columns)
         images = x.reshape(count, groups, depth, rows * columns)
         return np.matmul(slopes, images.swapaxes(2, 3)).sum(axis=0).reshape(shape)
+    if stride == (1, 1) and depth * (kernel[1] - 1) > filters // groups:
+        with np.errstate(invalid="ignore", over="ignore"):
+            total = _spread_and_multiply(g, x, kernel, padding, dilation, groups)
+        if np.isfinite(total).all():  # zeros between the rows may have met infinite pixels
+            return total
     total = np.zeros((groups, filters // groups, depth * kernel[0] * kernel[1]), dtype)
     for part, unfolded in _unfold(x, kernel, stride, padding, dilation, (rows, columns), exact=True):
         slopes = g[part].swapaxes(0, 1).reshape(groups, filters // groups, -1)
@@ -106,6 +115,7 @@ def weight_gradient(
     return total.reshape(shape)
 
 
+@kernel
 def input_gradient(
     g: Any, w: Any, *, size: Pair, stride: Pair, padding: tuple[Pair, Pair], dilation: Pair, groups: int
 ) -> Any:
@@ -139,7 +149,36 @@ def input_gradient(
     )
 
 
-def _pointwise(kernel: Any, stride: Pair, padding: tuple[Pair, Pair]) -> bool:
+def _spread_and_multiply(g: Any, x: Any, kernel: Pair, padding: tuple[Pair, Pair], dilation: Pair, groups: int) -> Any:
+    """Return the gradient of the filters by unfolding the images' rows only, and the cotangent's columns.
+
+    A tap's row is a shift of the image, and its column one of the cotangent the other way. So ``C KH + F KW`` copies of
+    planes do where a whole unfolding takes ``C KH KW``, and one product of the two has all pairs of shifts.
+    """
+    count, filters, rows, columns = g.shape
+    channels, height, width = x.shape[1:]
+    (top, _), (left, right) = padding
+    line = left + width + right
+    step = _images_at_a_time(count, max(channels * kernel[0], filters * kernel[1]) * rows * line * x.itemsize)
+    total = np.zeros((groups, kernel[1] * (filters // groups), channels // groups * kernel[0]), x.dtype)
+    for start in range(0, count, step):
+        images, slopes = x[start : start + step].swapaxes(0, 1), g[start : start + step].swapaxes(0, 1)
+        if start == 0 or images.shape[1] < step:
+            down = np.zeros((channels, kernel[0], images.shape[1], rows, line), x.dtype)
+            along = np.zeros((groups, kernel[1], filters // groups, images.shape[1], rows, line), x.dtype)
+        for i in range(kernel[0]):
+            shift = i * dilation[0] - top
+            seen = slice(max(0, -shift), max(0, -shift, min(rows, height - shift)))
+            down[:, i, :, seen, left : left + width] = images[:, :, seen.start + shift : seen.stop + shift]
+        for j in range(kernel[1]):
+            shift = j * dilation[1]
+            along[:, j, ..., shift : shift + columns] = slopes.reshape(groups, -1, *slopes.shape[1:])
+        total += np.matmul(along.reshape(*total.shape[:2], -1), down.reshape(groups, total.shape[2], -1).swapaxes(1, 2))
+    shares = total.reshape(groups, kernel[1], filters // groups, channels // groups, kernel[0])
+    return np.ascontiguousarray(shares.transpose(0, 2, 3, 4, 1)).reshape(filters, channels // groups, *kernel)
+
+
+def is_pointwise(kernel: Any, stride: Pair, padding: tuple[Pair, Pair]) -> bool:
     """Whether each output pixel sees one input pixel, its own: then nothing has to be unfolded."""
     return tuple(kernel) == stride == (1, 1) and padding == ((0, 0), (0, 0))
 

@@ -20,16 +20,22 @@ from typing import Any
 
 import numpy as np
 
+from .choice import kernel
+
 __all__ = ["batch_backward", "batch_forward", "group_backward", "group_forward"]
 
 CHUNK = 1 << 20
 """How many bytes of each array to work on at a time."""
 
+LINE, LONG = 1 << 9, 1 << 16
+"""Up to how many numbers several samples are taken as one line, and how many there must be for it to be worth it."""
+
 
 # --- over the batch --------------------------------------------------------------------------------------------------
 
 
-def batch_forward(x: Any, gamma: Any, beta: Any, *, eps: float) -> tuple[Any, Any, Any]:
+@kernel
+def batch_forward(x: Any, gamma: Any, beta: Any, *, eps: float, relu: bool = False) -> tuple[Any, ...]:
     """Normalise each channel over samples and pixels.
 
     Parameters
@@ -37,57 +43,73 @@ def batch_forward(x: Any, gamma: Any, beta: Any, *, eps: float) -> tuple[Any, An
     x : array (N, C, P)
         Samples, channels, pixels.
     gamma, beta : arrays (C,)
+    relu : bool
+        Whether to rectify the result: ``max(out, 0)``.
 
     Returns
     -------
     out : array (N, C, P)
     mean, var : arrays (C,)
         Those of x; the variance is the biased one.
+    rectified : array (2, C)
+        With ``relu`` only, for :func:`batch_backward` to find the signs again: ``middle`` and ``shift`` with which
+        ``(x - middle) * gamma / sqrt(var + eps) + shift`` was rectified. They are mean and beta to rounding.
     """
     dtype, of_x, work = _dtypes(x, gamma, beta)
     samples, channels, pixels = x.shape
     count = samples * pixels
     lines, parts = _lines(x, work)
     out = np.empty(lines.shape, work)
-    mean = _sum_pixels(_sum_samples(lines, work), pixels) / count
-    middle = _line(mean, pixels)
+    near = _sum_channels(_sum_samples(lines, work), channels, pixels) / count
+    middle = _along(lines, near, pixels)
     rest, var = np.zeros((2, channels), work)
     for part in parts:
         centred = np.subtract(lines[part], middle, out=out[part])
-        rest += _sum_pixels(_sum_samples(centred, work), pixels)
-        var += _sum_pixels(_sum_products(centred, centred), pixels)
+        rest += _sum_channels(_sum_samples(centred, work), channels, pixels)
+        var += _sum_channels(_sum_products(centred, centred), channels, pixels)
     rest /= count  # what rounding left of the mean: digits that a large one has no room for
-    mean += rest
+    mean = near + rest
     var = np.maximum(var / count - rest * rest, 0)
-    scale = gamma.astype(work) * _inverse_deviation(var, eps, work)
-    scales, shifts = _line(scale, pixels), _line(beta.astype(work) - rest * scale, pixels)
+    scale = gamma.astype(work, copy=False) * _inverse_deviation(var, eps, work)
+    shift = beta - rest * scale
+    scales, shifts = _along(lines, scale, pixels), _along(lines, shift, pixels)
     for part in parts:
         normal = out[part]
         normal *= scales
         normal += shifts
-    return out.reshape(x.shape).astype(dtype, copy=False), mean.astype(of_x, copy=False), var.astype(of_x, copy=False)
+        if relu:
+            np.maximum(normal, 0, out=normal)
+    found = out.reshape(x.shape).astype(dtype, copy=False), mean.astype(of_x, copy=False), var.astype(of_x, copy=False)
+    return (*found, np.stack([near, shift])) if relu else found
 
 
+@kernel
 def batch_backward(
-    g: Any, x: Any, gamma: Any, mean: Any, var: Any, *, eps: float, wants: tuple[str, ...]
+    g: Any, x: Any, gamma: Any, mean: Any, var: Any, *, eps: float, wants: tuple[str, ...], rectified: Any = None
 ) -> tuple[Any, ...]:
-    """Return the cotangents of those of x, gamma and beta that `wants` names, from that of the output, g (N, C, P)."""
+    """Return the cotangents of those of x, gamma and beta that `wants` names, from that of the output, g (N, C, P).
+
+    With ``rectified`` the output was: its signs are computed again from x, to the same bits, and g passes where NaN is.
+    """
     _, _, work = _dtypes(g, x)
     samples, channels, pixels = x.shape
     count = samples * pixels
     lines, parts = _lines(x, work)
-    slopes = g.reshape(lines.shape)
-    found = {"beta": _sum_pixels(_sum_samples(slopes, work), pixels)}
+    slopes, middle = g.reshape(lines.shape), _along(lines, mean, pixels)
+    scale = _inverse_deviation(var, eps, work)
+    if rectified is not None:
+        factors = rectified[0], gamma.astype(work, copy=False) * scale, rectified[1]
+        slopes = _passed(slopes, lines, parts, *(_along(lines, factor, pixels) for factor in factors))
+    found = {"beta": _sum_channels(_sum_samples(slopes, work), channels, pixels)}
     if wants != ("beta",):
-        scale = _inverse_deviation(var, eps, work)
-        d_x, d_gamma, middle = np.empty(lines.shape, work), np.zeros(channels, work), _line(mean, pixels)
+        d_x, d_gamma = np.empty(lines.shape, work), np.zeros(channels, work)
         for part in parts:
             centred = np.subtract(lines[part], middle, out=d_x[part])
-            d_gamma += _sum_pixels(_sum_products(slopes[part], centred), pixels)
+            d_gamma += _sum_channels(_sum_products(slopes[part], centred), channels, pixels)
         found["gamma"] = d_gamma * scale
     if "x" in wants:
-        factors = (found["gamma"] * scale / -count, found["beta"] / count, gamma.astype(work) * scale)
-        tilts, shifts, scales = (_line(factor, pixels) for factor in factors)
+        factors = (found["gamma"] * scale / -count, found["beta"] / count, gamma.astype(work, copy=False) * scale)
+        tilts, shifts, scales = (_along(lines, factor, pixels) for factor in factors)
         for part in parts:
             normal = d_x[part]
             normal *= tilts
@@ -98,15 +120,32 @@ def batch_backward(
     return tuple(found[name].astype(g.dtype, copy=False) for name in wants)
 
 
+def _passed(slopes: Any, lines: Any, parts: list[slice], middle: Any, scales: Any, shifts: Any) -> Any:
+    """Return the slopes where what was rectified is positive, else 0."""
+    passed = np.empty(slopes.shape, slopes.dtype)
+    for part in parts:
+        normal = np.subtract(lines[part], middle)
+        normal *= scales
+        normal += shifts
+        np.multiply(slopes[part], ~(normal <= 0), out=passed[part])
+    return passed
+
+
 def _lines(x: Any, work: Any) -> tuple[Any, list[slice]]:
-    """Return (N, C, P) as (N, C * P), since NumPy is fastest along few and long lines, and the samples in parts."""
-    lines = x.reshape(len(x), x.shape[1] * x.shape[2])
-    return lines, _parts(len(lines), CHUNK // max(lines.shape[1] * work.itemsize, 1))
+    """Return (N, C, P) as lines of one sample, or of several where these are short and many, and the lines in parts.
+
+    NumPy is fastest along few and long lines.
+    """
+    samples, size = len(x), x.shape[1] * x.shape[2]
+    while samples % 2 == 0 and LONG < x.size and 0 < 2 * size <= LINE:
+        samples, size = samples // 2, 2 * size
+    return x.reshape(samples, size), _parts(samples, CHUNK // max(size * work.itemsize, 1))
 
 
-def _line(v: Any, pixels: int) -> Any:
-    """Repeat numbers per channel over the pixels."""
-    return v if pixels == 1 else np.repeat(v, pixels)
+def _along(lines: Any, v: Any, pixels: int) -> Any:
+    """Repeat numbers per channel over the pixels and samples of a line."""
+    line = v if pixels == 1 else np.repeat(v, pixels)
+    return line if len(line) == lines.shape[1] else np.tile(line, lines.shape[1] // len(line))
 
 
 def _sum_samples(lines: Any, work: Any) -> Any:
@@ -118,13 +157,15 @@ def _sum_products(x: Any, y: Any) -> Any:
     return np.einsum("nl,nl->l", x, y)
 
 
-def _sum_pixels(line: Any, pixels: int) -> Any:
-    return line if pixels == 1 else line.reshape(-1, pixels).sum(axis=1)
+def _sum_channels(line: Any, channels: int, pixels: int) -> Any:
+    """Sum the numbers of each channel in a line."""
+    return line if len(line) == channels else line.reshape(-1, channels, pixels).sum(axis=(0, 2))
 
 
 # --- over groups -----------------------------------------------------------------------------------------------------
 
 
+@kernel
 def group_forward(x: Any, gamma: Any, beta: Any, *, eps: float) -> tuple[Any, Any, Any]:
     """Normalise each group of channels in each sample over its channels and pixels.
 
@@ -164,6 +205,7 @@ def group_forward(x: Any, gamma: Any, beta: Any, *, eps: float) -> tuple[Any, An
     return out.reshape(x.shape).astype(dtype, copy=False), mean, var.astype(of_x, copy=False)
 
 
+@kernel
 def group_backward(
     g: Any, x: Any, gamma: Any, mean: Any, var: Any, *, eps: float, wants: tuple[str, ...]
 ) -> tuple[Any, ...]:

@@ -13,12 +13,15 @@ from typing import Any
 
 import numpy as np
 
+from .choice import kernel
+
 __all__ = ["first_maximum", "pick", "put", "spread", "window_sum"]
 
 Pair = tuple[int, int]
 NO_PADDING = ((0, 0), (0, 0))
 
 
+@kernel
 def first_maximum(x: Any, *, window: Pair, stride: Pair, padding: tuple[Pair, Pair]) -> tuple[Any, Any]:
     """Return the maximum of each window, and at which place of the window it came first (row by row from 0).
 
@@ -40,6 +43,7 @@ def first_maximum(x: Any, *, window: Pair, stride: Pair, padding: tuple[Pair, Pa
     return highest, choice
 
 
+@kernel
 def pick(x: Any, choice: Any, *, window: Pair, stride: Pair, padding: tuple[Pair, Pair]) -> Any:
     """Return from each window the pixel at the chosen place; padding counts as 0."""
     out = np.zeros(choice.shape, x.dtype)
@@ -48,6 +52,7 @@ def pick(x: Any, choice: Any, *, window: Pair, stride: Pair, padding: tuple[Pair
     return out
 
 
+@kernel
 def put(g: Any, choice: Any, *, size: Pair, window: Pair, stride: Pair, padding: tuple[Pair, Pair]) -> Any:
     """Add a number per window to the chosen pixel of an image of zeros: the transpose of :func:`pick`."""
     out, inner = _zeros(g, size, padding)
@@ -62,6 +67,7 @@ def put(g: Any, choice: Any, *, size: Pair, window: Pair, stride: Pair, padding:
     return inner
 
 
+@kernel
 def window_sum(x: Any, *, window: Pair, stride: Pair, padding: tuple[Pair, Pair]) -> Any:
     """Return the sum of each window, (N, C, OH, OW): first down the columns, then along the rows."""
     x = _padded(x, padding)
@@ -74,6 +80,7 @@ def window_sum(x: Any, *, window: Pair, stride: Pair, padding: tuple[Pair, Pair]
     return x
 
 
+@kernel
 def spread(g: Any, *, size: Pair, window: Pair, stride: Pair, padding: tuple[Pair, Pair]) -> Any:
     """Add a number per window to every pixel of it, in an image of zeros: the transpose of :func:`window_sum`."""
     out, inner = _zeros(g, size, padding)

@@ -18,14 +18,17 @@ from typing import Any
 
 import numpy as np
 
+from .choice import kernel
+
 __all__ = ["gru", "gru_backward", "lstm", "lstm_backward", "rnn", "rnn_backward"]
 
-ROWS = 1024
+ROWS = 256
 """About how many rows, steps times samples, a product of many steps has at most."""
 
 # --- vanilla ---------------------------------------------------------------------------------------------------------
 
 
+@kernel
 def rnn(x: Any, h0: Any, Wx: Any, Wh: Any, b: Any) -> Any:
     """Return the path of ``h = tanh(x Wx + h Wh + b)``."""
     (path,) = _paths(x.shape[1], h0)
@@ -38,6 +41,7 @@ def rnn(x: Any, h0: Any, Wx: Any, Wh: Any, b: Any) -> Any:
     return path
 
 
+@kernel
 def rnn_backward(g: Any, x: Any, Wx: Any, Wh: Any, path: Any, wants: Collection[str]) -> dict[str, Any]:
     """Return the cotangents of the arguments of :func:`rnn` that are wanted, given that of h after each step (N, T, H).
 
@@ -45,8 +49,9 @@ def rnn_backward(g: Any, x: Any, Wx: Any, Wh: Any, path: Any, wants: Collection[
     """
     found = _no_gradients(wants, x, Wx, Wh)
     g, d_h, turned = np.swapaxes(g, 0, 1), np.zeros_like(path[0]), Wh.T
+    room = _room(x, path.shape[2], path.dtype)
     for part in _parts(x):
-        d_into = np.square(path[1:][part])
+        d_into = np.square(path[1:][part], out=_of(part, room))
         np.subtract(1, d_into, out=d_into)  # the slopes, which the loop turns into cotangents
         for d_out, d_a in _backwards(g[part], d_into):
             d_h += d_out
@@ -60,6 +65,7 @@ def rnn_backward(g: Any, x: Any, Wx: Any, Wh: Any, path: Any, wants: Collection[
 # --- long short-term memory ------------------------------------------------------------------------------------------
 
 
+@kernel
 def lstm(x: Any, h0: Any, c0: Any, Wx: Any, Wh: Any, b: Any) -> tuple[Any, Any]:
     """Run ``i, f, o, g = gates(x Wx + h Wh + b); c = f c + i g; h = o tanh(c)``: g by tanh, the others by sigmoid.
 
@@ -89,17 +95,21 @@ def lstm(x: Any, h0: Any, c0: Any, Wx: Any, Wh: Any, b: Any) -> tuple[Any, Any]:
     return paths, gates
 
 
+@kernel
 def lstm_backward(g: Any, x: Any, Wx: Any, Wh: Any, paths: Any, gates: Any, wants: Collection[str]) -> dict[str, Any]:
-    """Return the cotangents of the arguments of :func:`lstm` that are wanted, given those of h and of c, (N, T, H)."""
+    """Return the cotangents of the arguments of :func:`lstm` that are wanted, given those of h and of c, (N, T, H).
+
+    The second may be None, if none came there.
+    """
     found = _no_gradients(wants, x, Wx, Wh)
-    g_h, g_c, turned = np.swapaxes(g[0], 0, 1), np.swapaxes(g[1], 0, 1), Wh.T
+    g_h, g_c, turned = np.swapaxes(g[0], 0, 1), g[1], Wh.T
     d_h, d_c = np.zeros_like(paths[0, 0]), np.zeros_like(paths[1, 0])
-    gain = np.empty_like(d_h)
+    gain, room = np.empty_like(d_h), _room(x, gates.shape[2], gates.dtype)
     for part in _parts(x):
         i, f, o, new = _blocks(gates[part], 4)
         tanh_c = np.tanh(paths[1, 1:][part])
         # The slopes of h and c with respect to what goes into the gates, which the loop turns into cotangents.
-        d_into = _slopes(gates[part], 3 * i.shape[2])
+        d_into = _slopes(gates[part], 3 * i.shape[2], out=_of(part, room))
         d_i, d_f, d_o, d_new = _blocks(d_into, 4)
         d_i *= new
         d_f *= paths[1, part]
@@ -109,10 +119,11 @@ def lstm_backward(g: Any, x: Any, Wx: Any, Wh: Any, paths: Any, gates: Any, want
         np.subtract(1, slope, out=slope)
         slope *= o
         d_i_and_f = d_into.reshape(*f.shape[:2], 4, f.shape[2])[:, :, :2]
-        steps = (g_h[part], g_c[part], d_into, d_i_and_f, d_o, d_new, slope, f)
-        for d_h_out, d_c_out, d_a, by_c, by_h, also_by_c, s, forget in _backwards(*steps):
+        steps = (g_h[part], range(part.start, part.stop), d_into, d_i_and_f, d_o, d_new, slope, f)
+        for d_h_out, t, d_a, by_c, by_h, also_by_c, s, forget in _backwards(*steps):
             d_h += d_h_out
-            d_c += d_c_out
+            if g_c is not None:
+                d_c += g_c[:, t]
             np.multiply(d_h, s, out=gain)
             d_c += gain
             by_c *= d_c[:, None]
@@ -128,6 +139,7 @@ def lstm_backward(g: Any, x: Any, Wx: Any, Wh: Any, paths: Any, gates: Any, want
 # --- gated recurrent unit --------------------------------------------------------------------------------------------
 
 
+@kernel
 def gru(x: Any, h0: Any, Wx: Any, Wh: Any, b: Any, bh: Any) -> tuple[Any, Any, Any]:
     """Run ``r, z = sigmoid(x Wx + b + h Wh + bh); n = tanh(x Wn + bn + r (h Whn + bhn)); h = (1 - z) n + z h``.
 
@@ -162,18 +174,19 @@ def gru(x: Any, h0: Any, Wx: Any, Wh: Any, b: Any, bh: Any) -> tuple[Any, Any, A
     return path, gates, inner
 
 
+@kernel
 def gru_backward(
     g: Any, x: Any, Wx: Any, Wh: Any, path: Any, gates: Any, inner: Any, wants: Collection[str]
 ) -> dict[str, Any]:
     """Return the cotangents of the wanted arguments of :func:`gru`, given that of h after each step (N, T, H)."""
     found = _no_gradients(wants, x, Wx, Wh)
     g, d_h, turned = np.swapaxes(g, 0, 1), np.zeros_like(path[0]), Wh.T
-    back = np.empty_like(d_h)
+    back, room = np.empty_like(d_h), _room(x, gates.shape[2], gates.dtype)
     for part in _parts(x):
         r, z, n = _blocks(gates[part], 3)
         # The slopes of h with respect to h Wh + bh, which the loop turns into cotangents. With respect to what goes in
         # they are the same but for the last block, `d_new`: there r comes in between.
-        d_gates = _slopes(gates[part], 2 * r.shape[2])
+        d_gates = _slopes(gates[part], 2 * r.shape[2], out=_of(part, room))
         d_r, d_z, d_last = _blocks(d_gates, 3)
         d_new = 1 - z
         d_new *= d_last
@@ -200,11 +213,24 @@ def gru_backward(
 
 def _parts(x: Any) -> Iterator[slice]:
     """Yield the steps of each part of the sequences x (N, T, D), parts of about one length, the last part first."""
-    samples, steps = x.shape[:2]
-    count = -(-samples * steps // ROWS)
-    length = max(1, -(-steps // max(1, count)))
+    steps, length = x.shape[1], _steps_of_a_part(x)
     for start in reversed(range(0, steps, length)):
         yield slice(start, min(start + length, steps))
+
+
+def _steps_of_a_part(x: Any) -> int:
+    samples, steps = x.shape[:2]
+    count = -(-samples * steps // ROWS)
+    return max(1, -(-steps // max(1, count)))
+
+
+def _room(x: Any, columns: int, dtype: Any) -> Any:
+    """Return memory for what the way back computes for one part, which all parts use: fresh memory is slow to touch."""
+    return np.empty((_steps_of_a_part(x), len(x), columns), dtype)
+
+
+def _of(part: slice, room: Any) -> Any:
+    return room[: part.stop - part.start]
 
 
 def _rows_of(x: Any, part: slice) -> Any:
@@ -235,13 +261,14 @@ def _paths(steps: int, *starts: Any) -> Any:
     return paths
 
 
-def _project(x: Any, Wx: Any, b: Any, out: Any = None) -> Any:
-    """Return ``x Wx + b`` for all steps, (T, N, K)."""
+def _project(x: Any, Wx: Any, b: Any = None, out: Any = None) -> Any:
+    """Return ``x Wx``, plus b where it is given, for all steps, (T, N, K)."""
     if out is None:
         out = np.empty((x.shape[1], x.shape[0], Wx.shape[1]), Wx.dtype)
     for part in _parts(x):
         np.matmul(_rows_of(x, part), Wx, out=_rows(out[part]))
-        out[part] += b
+        if b is not None:
+            out[part] += b
     return out
 
 
@@ -263,9 +290,9 @@ def _finish_sigmoid(s: Any) -> None:
     np.divide(1, s, out=s)
 
 
-def _slopes(gates: Any, sigmoids: int) -> Any:
+def _slopes(gates: Any, sigmoids: int, out: Any) -> Any:
     """Return the derivatives of gates with respect to what goes into them: first so many sigmoids, then tanh."""
-    slopes = np.square(gates)
+    slopes = np.square(gates, out=out)
     np.subtract(gates[..., :sigmoids], slopes[..., :sigmoids], out=slopes[..., :sigmoids])
     np.subtract(1, slopes[..., sigmoids:], out=slopes[..., sigmoids:])
     return slopes
@@ -285,17 +312,26 @@ def _no_gradients(wants: Collection[str], x: Any, Wx: Any, Wh: Any) -> dict[str,
 
 def _add_gradients_of_h(found: dict[str, Any], part: slice, path: Any, d_gates: Any) -> None:
     """Add those of Wh and bh, given the cotangents of ``h Wh + bh`` at the steps of a part, (T', N, K)."""
+    rows, first = _rows(d_gates), part.stop == len(path) - 1
     if "Wh" in found:
-        found["Wh"] += _rows(path[part]).T @ _rows(d_gates)
+        _add_product(found["Wh"], _rows(path[part]).T, rows, first)
     if "bh" in found:
-        found["bh"] += _rows(d_gates).sum(axis=0)
+        found["bh"] += rows.sum(axis=0)
 
 
 def _add_gradients_of_x(found: dict[str, Any], part: slice, x: Any, Wx: Any, d_gates: Any) -> None:
     """Add those of x, Wx and b, given the cotangents of ``x Wx + b`` at the steps of a part, (T', N, K)."""
+    rows, first = _rows(d_gates), part.stop == x.shape[1]
     if "x" in found:
-        np.matmul(_rows(d_gates), Wx.T, out=_rows(np.swapaxes(found["x"], 0, 1)[part]))
+        np.matmul(rows, Wx.T, out=_rows(np.swapaxes(found["x"], 0, 1)[part]))
     if "Wx" in found:
-        found["Wx"] += _rows_of(x, part).T @ _rows(d_gates)
+        _add_product(found["Wx"], _rows_of(x, part).T, rows, first)
     if "b" in found:
-        found["b"] += _rows(d_gates).sum(axis=0)
+        found["b"] += rows.sum(axis=0)
+
+
+def _add_product(total: Any, a: Any, b: Any, first: bool) -> None:
+    """Add ``a @ b``, to zeros if it is the first."""
+    product = np.matmul(a, b, out=total if first else None)
+    if not first:
+        total += product

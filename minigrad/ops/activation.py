@@ -15,6 +15,8 @@ from ..autodiff.fused import fused
 from ..core.errors import DTypeError, OptionError, did_you_mean
 from ..core.explain import where as op_and_layer
 from ..core.primitive import primitive
+from ..kernels import activation as kernels
+from ..kernels.activation import GELU_CUBIC, GELU_SCALE, ROOT_2_PI, SATURATED
 from .elementwise import where
 
 __all__ = ["elu", "gelu", "leaky_relu", "normal_cdf", "selu", "sigmoid", "silu", "softplus"]
@@ -39,11 +41,6 @@ def _not_negative(name: str, option: str, value: float) -> float:
             f"{op_and_layer(name)}: {option}={value!r} came, and a number that is not negative was expected"
         )
     return float(value)  # a Python number leaves float32 as it is
-
-
-def _wide(x: Any) -> Any:
-    """Return float16 as float32, which has room for exponentials; other arrays as they are."""
-    return x.astype(np.float32) if x.dtype == np.float16 else x
 
 
 # --- straight lines and exponentials ---------------------------------------------------------------------------------
@@ -83,14 +80,17 @@ def leaky_relu(x, *, slope=0.01):
 
 
 # What is positive came from what is positive, so that the result, which the next layer keeps anyway, tells enough.
-leaky_relu.vjp(x=lambda g, out, slope: where(out > 0, g, g * float(slope)))
+leaky_relu.vjp(x=lambda g, out, slope: leaky_relu_backward(g, out, slope=float(slope)))
 leaky_relu.reference = lambda x, *, slope=0.01: np.where(x > 0, x, x * float(slope))
 
 
-def _elu(x: Any, scale: float, alpha: float) -> Any:
-    negative = np.expm1(np.minimum(x, 0)) * (scale * alpha)
-    positive = np.maximum(x, 0)
-    return (positive if scale == 1 else positive * scale) + negative
+@primitive(kind="backward", linear="elementwise")
+def leaky_relu_backward(g, y, *, slope):
+    """The backward pass of `leaky_relu`: ``g`` where its result y is positive, else ``slope * g``."""
+    return kernels.leaky_relu_backward(g, y, slope)
+
+
+leaky_relu_backward.vjp(g=lambda c, y, slope: leaky_relu_backward(c, y, slope=slope), y=None)
 
 
 @primitive(kind="activation", linear="elementwise")
@@ -122,11 +122,23 @@ def elu(x, *, alpha=1.0):
     >>> mg.elu(np.array([-np.log(2), 0.0, 2.0]))
     array([-0.5,  0. ,  2. ])
     """
-    return _elu(_floats("elu", x), 1.0, _not_negative("elu", "alpha", alpha))
+    return kernels.elu(_floats("elu", x), 1.0, _not_negative("elu", "alpha", alpha))
 
 
-elu.vjp(x=lambda g, out, alpha: where(out > 0, g, g * (out + float(alpha))))
+elu.vjp(x=lambda g, out, alpha: elu_backward(g, out, scale=1.0, alpha=float(alpha)))
 elu.reference = lambda x, *, alpha=1.0: np.where(x > 0, x, np.expm1(np.minimum(x, 0)) * float(alpha))
+
+
+@primitive(kind="backward", linear="elementwise")
+def elu_backward(g, y, *, scale, alpha):
+    """The backward pass of `elu` and `selu`: ``g`` times scale where y is positive, else ``y + scale * alpha``."""
+    return kernels.elu_backward(g, y, scale, alpha)
+
+
+elu_backward.vjp(
+    g=lambda c, y, scale, alpha: elu_backward(c, y, scale=scale, alpha=alpha),
+    y=lambda c, g, y: where(y > 0, 0.0, c * g),
+)
 
 SELU_SCALE, SELU_ALPHA = 1.0507009873554804934193349852946, 1.6732632423543772848170429916717
 
@@ -157,20 +169,13 @@ def selu(x):
     >>> mg.selu(np.array([-100.0, 0.0, 1.0])).round(4)
     array([-1.7581,  0.    ,  1.0507])
     """
-    return _elu(_floats("selu", x), SELU_SCALE, SELU_ALPHA)
+    return kernels.elu(_floats("selu", x), SELU_SCALE, SELU_ALPHA)
 
 
-selu.vjp(x=lambda g, out: where(out > 0, g * SELU_SCALE, g * (out + SELU_SCALE * SELU_ALPHA)))
+selu.vjp(x=lambda g, out: elu_backward(g, out, scale=SELU_SCALE, alpha=SELU_ALPHA))
 selu.reference = lambda x: SELU_SCALE * np.where(x > 0, x, SELU_ALPHA * np.expm1(np.minimum(x, 0)))
 
 # --- the logistic function and its integral --------------------------------------------------------------------------
-
-
-def _logistic(x: Any) -> Any:
-    with np.errstate(over="ignore"):  # 1 / (1 + inf) is 0, as it should be
-        out = np.exp(-_wide(x))
-    out += 1
-    return np.reciprocal(out).astype(x.dtype, copy=False)
 
 
 @primitive(kind="activation", linear="elementwise")
@@ -197,7 +202,7 @@ def sigmoid(x):
     >>> mg.sigmoid(np.array([-1e4, 0.0, np.log(3), 1e4]))
     array([0.  , 0.5 , 0.75, 1.  ])
     """
-    return _logistic(_floats("sigmoid", x))
+    return kernels.sigmoid(_floats("sigmoid", x))
 
 
 sigmoid.vjp(x=lambda g, out: g * (out - out * out))
@@ -229,8 +234,7 @@ def softplus(x):
     >>> mg.softplus(np.array([-1e4, 0.0, 100.0])).round(6)
     array([  0.      ,   0.693147, 100.      ])
     """
-    x = _floats("softplus", x)
-    return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
+    return kernels.softplus(_floats("softplus", x))
 
 
 softplus.vjp(x=lambda g, x: g * sigmoid(x))
@@ -262,75 +266,28 @@ def silu(x):
     >>> mg.silu(np.array([-1e4, 0.0, 1e4]))
     array([   -0.,     0., 10000.])
     """
-    x = _floats("silu", x)
-    return x * _logistic(x)
+    return kernels.silu(_floats("silu", x))
 
 
-def _silu_rule(g: Any, x: Any, out: Any) -> Any:
-    gate = sigmoid(x)
-    return g * (gate + out - out * gate)
-
-
-silu.vjp(x=_silu_rule)
+silu.vjp(x=lambda g, x: silu_backward(g, x))
 silu.reference = lambda x: x * sigmoid(x)
 
+
+@primitive(kind="backward", linear="elementwise")
+def silu_backward(g, x):
+    """The backward pass of `silu`: ``g * s * (1 + x * (1 - s))`` with ``s = sigmoid(x)``."""
+    return kernels.silu_backward(g, x)
+
+
+def _silu_curvature(x: Any) -> Any:
+    gate = sigmoid(x)
+    return (gate - gate * gate) * (2 + x * (1 - 2 * gate))
+
+
+silu_backward.vjp(g=lambda c, x: silu_backward(c, x), x=lambda c, g, x: c * g * _silu_curvature(x))
+
+
 # --- the normal distribution -----------------------------------------------------------------------------------------
-
-ROOT_HALF, ROOT_2_PI, ROOT_PI = math.sqrt(0.5), math.sqrt(2 * math.pi), math.sqrt(math.pi)
-BLOCK = 16384  # elements: the steps of a rational function then stay in the processor's cache
-SATURATED = 40.0  # from here on all of these functions and slopes are 0, 1 or x, in every precision
-
-# Rational Chebyshev approximations of the error function: W. J. Cody, Mathematics of Computation 23 (1969), 631-637.
-# Coefficients from the highest power down; errors below 1e-18. They are
-# erf(y) / y in y**2 up to NEAR, exp(y**2) * erfc(y) in y up to FAR, and beyond it
-# (1 / sqrt(pi) - y * exp(y**2) * erfc(y)) * y**2 in 1 / y**2.
-NEAR, FAR = 0.46875, 4.0
-NEAR_TOP = (1.85777706184603153e-1, 3.16112374387056560, 1.13864154151050156e2, 3.77485237685302021e2,
-            3.20937758913846947e3)  # fmt: skip
-NEAR_BOTTOM = (1.0, 2.36012909523441209e1, 2.44024637934444173e2, 1.28261652607737228e3, 2.84423683343917062e3)
-MIDDLE_TOP = (2.15311535474403846e-8, 5.64188496988670089e-1, 8.88314979438837594, 6.61191906371416295e1,
-              2.98635138197400131e2, 8.81952221241769090e2, 1.71204761263407058e3, 2.05107837782607147e3,
-              1.23033935479799725e3)  # fmt: skip
-MIDDLE_BOTTOM = (1.0, 1.57449261107098347e1, 1.17693950891312499e2, 5.37181101862009858e2, 1.62138957456669019e3,
-                 3.29079923573345963e3, 4.36261909014324716e3, 3.43936767414372164e3,
-                 1.23033935480374942e3)  # fmt: skip
-FAR_TOP = (1.63153871373020978e-2, 3.05326634961232344e-1, 3.60344899949804439e-1, 1.25781726111229246e-1,
-           1.60837851487422766e-2, 6.58749161529837803e-4)  # fmt: skip
-FAR_BOTTOM = (1.0, 2.56852019228982242, 1.87295284992346725, 5.27905102951428412e-1, 6.05183413124413191e-2,
-              2.33520497626869185e-3)  # fmt: skip
-
-
-def _quotient(x: Any, top: tuple[float, ...], bottom: tuple[float, ...]) -> Any:
-    """Return the quotient of two polynomials at x, given their coefficients from the highest power down."""
-    numerator, denominator = np.full_like(x, top[0]), np.full_like(x, bottom[0])
-    for polynomial, coefficients in ((numerator, top), (denominator, bottom)):
-        for coefficient in coefficients[1:]:
-            polynomial *= x
-            polynomial += coefficient
-    numerator /= denominator
-    return numerator
-
-
-def _normal_cdf_of_block(x: Any) -> Any:
-    """Return ``erfc(-x / sqrt(2)) / 2`` for a vector of floats, by the approximation for each part of the line.
-
-    The first two are computed everywhere and chosen from: that is cheaper than taking their parts out of the vector.
-    """
-    y = np.minimum(np.abs(x) * ROOT_HALF, SATURATED)
-    square = y * y
-    tail = _quotient(y, MIDDLE_TOP, MIDDLE_BOTTOM)
-    far = y > FAR
-    if far.any():
-        part, inverse = y[far], 1 / square[far]
-        tail[far] = (1 / ROOT_PI - inverse * _quotient(inverse, FAR_TOP, FAR_BOTTOM)) / part
-    tail *= np.exp(-square)
-    tail *= 0.5
-    tail = np.where(x > 0, 1 - tail, tail)
-    centre = _quotient(square, NEAR_TOP, NEAR_BOTTOM)
-    centre *= x
-    centre *= 0.5 * ROOT_HALF
-    centre += 0.5
-    return np.where(y > NEAR, tail, centre)
 
 
 @primitive(linear="elementwise")
@@ -359,12 +316,7 @@ def normal_cdf(x):
     >>> mg.ops.normal_cdf(np.array([-1.96, 0.0, 1.96])).round(3)
     array([0.025, 0.5  , 0.975])
     """
-    x = _floats("normal_cdf", x)
-    flat = _wide(np.reshape(x, -1))
-    out = np.empty_like(flat)
-    for start in range(0, len(flat), BLOCK):
-        out[start : start + BLOCK] = _normal_cdf_of_block(flat[start : start + BLOCK])
-    return out.reshape(x.shape).astype(x.dtype, copy=False)[()]
+    return kernels.normal_cdf(_floats("normal_cdf", x))
 
 
 def _normal_density(x: Any) -> Any:
@@ -377,7 +329,6 @@ normal_cdf.vjp(x=lambda g, x: g * _normal_density(x))
 # --- gelu ------------------------------------------------------------------------------------------------------------
 
 GELU_FORMS = ("none", "tanh")
-GELU_CUBIC, GELU_SCALE = 0.044715, math.sqrt(2 / math.pi)
 
 
 def _gelu_reference(x: Any, *, approximate: str = "none") -> Any:
@@ -424,37 +375,10 @@ def gelu(x, *, approximate="none"):
             f"{op_and_layer('gelu')}: approximate={approximate!r} came{did_you_mean(approximate, GELU_FORMS)} "
             f'(it is "none" or "tanh")'
         )
-    x = _floats("gelu", x)
-    share = normal_cdf.forward(x) if approximate == "none" else _gelu_tanh_share(x)
-    return x * share, share
-
-
-def _gelu_tanh_share(x: Any) -> Any:
-    """``(1 + tanh(u)) / 2`` is ``sigmoid(2 * u)``."""
-    x = np.clip(x, -SATURATED, SATURATED)
-    u = x * x
-    u *= GELU_CUBIC
-    u += 1
-    u *= x
-    u *= 2 * GELU_SCALE
-    return _logistic(u)
+    return kernels.gelu(_floats("gelu", x), approximate=approximate)
 
 
 @gelu.backward
 def gelu_backward(g, x, share, *, approximate, wants):
     """g * (share + x * d share / dx)."""
-    x = np.clip(x, -SATURATED, SATURATED)
-    slope = x * x
-    if approximate == "none":
-        slope *= -0.5
-        slope = np.exp(slope)
-        slope *= x
-        slope *= 1 / ROOT_2_PI
-    else:
-        slope *= 3 * GELU_CUBIC
-        slope += 1
-        slope *= x
-        slope *= share - share * share
-        slope *= 2 * GELU_SCALE
-    slope += share
-    return g * slope
+    return kernels.gelu_backward(g, x, share, approximate=approximate)

@@ -10,6 +10,7 @@ from ..core.errors import DTypeError, OptionError, ShapeError
 from ..core.explain import where
 from ..core.guard import refuse_draws
 from ..core.primitive import primitive
+from ..kernels import dropout as kernels
 
 __all__ = ["drop", "dropout", "dropout_mask"]
 
@@ -57,9 +58,7 @@ def drop(x, mask, *, p):
             f"{where('dropout')}: a mask of shape {mask.shape} came for x {x.shape}; give it the shape of x, or sizes "
             f"of 1 along the axes that are dropped together"
         )
-    out = np.multiply(x, mask, dtype=np.result_type(x, np.float16))  # integers become floats
-    out *= 1 / float(p)
-    return out
+    return kernels.drop(x, mask, 1 / float(p))
 
 
 drop.vjp(x=lambda g, mask, p: drop(g, mask, p=p), mask=None)

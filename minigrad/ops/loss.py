@@ -9,6 +9,7 @@ import numpy as np
 from ..autodiff.fused import fused
 from ..core.errors import DataError, DTypeError, ShapeError
 from ..core.explain import where
+from ..kernels import loss as kernels
 
 __all__ = ["check_labels", "softmax_loss", "softmax_loss_backward", "svm_loss", "svm_loss_backward"]
 
@@ -56,23 +57,13 @@ def softmax_loss(scores, y):
     2.302585
     """
     check_labels("softmax_loss", scores, y)
-    rows = np.arange(len(y))
-    highest = scores.max(axis=1, keepdims=True)
-    shifted = np.subtract(scores, highest, dtype=np.result_type(scores, np.float16))  # integer scores become floats
-    right = shifted[rows, y]
-    total = np.exp(shifted, out=shifted).sum(axis=1, keepdims=True)
-    return np.mean(np.log(total[:, 0]) - right), highest, total
+    return kernels.softmax_forward(scores, np.asarray(y))
 
 
 @softmax_loss.backward
 def softmax_loss_backward(g, scores, y, highest, total, *, wants):
     """(softmax(scores) - one_hot(y)) * g / N."""
-    scale = np.asarray(g / len(y), scores.dtype)
-    d = scores - highest
-    np.exp(d, out=d)
-    d *= scale / total
-    d[np.arange(len(y)), y] -= scale
-    return d
+    return kernels.softmax_backward(g, scores, np.asarray(y), highest, total)
 
 
 def _svm_loss_reference(scores: Any, y: Any) -> Any:
@@ -136,9 +127,14 @@ def check_labels(name: str, scores: Any, y: Any) -> None:
     if not len(y):
         raise ShapeError(f"{where(name)}: there are no samples (scores {scores.shape}), so the mean loss is undefined")
     classes = scores.shape[1]
-    if y.min() < 0 or y.max() >= classes:
+    if np.maximum.reduce(_unsigned(y)) >= classes:
         i = int(np.flatnonzero((y < 0) | (y >= classes))[0])
         raise DataError(
             f"{where(name)}: label y[{i}] is {y[i]}, and scores {scores.shape} have the classes 0 to {classes - 1}; "
             f"count labels from 0, or give the model more classes"
         )
+
+
+def _unsigned(y: Any) -> Any:
+    """Return a view of integers without signs: the negative ones are huge in it."""
+    return y if y.dtype.kind == "u" else y.view(y.dtype.str.replace("i", "u"))

@@ -190,8 +190,7 @@ def lstm_sequence(x, h0, c0, Wx, Wh, b):
 def lstm_sequence_backward(g, x, h0, c0, Wx, Wh, b, paths, gates, *, wants):
     """That of both, where no cotangent comes to the cells."""
     g, x, Wx, Wh = _cast(paths.dtype, g, x, Wx, Wh)
-    both = g, np.broadcast_to(g.dtype.type(0), g.shape)
-    return _cotangents(kernels.lstm_backward(both, x, Wx, Wh, paths, gates, wants), wants)
+    return _cotangents(kernels.lstm_backward((g, None), x, Wx, Wh, paths, gates, wants), wants)
 
 
 def lstm_step(x: Any, h: Any, c: Any, Wx: Any, Wh: Any, b: Any) -> tuple[Any, Any]:

@@ -3,9 +3,18 @@
 import numpy as np
 import pytest
 
+import minigrad as mg
 from minigrad.kernels import convolution as kernels
 
 rng = np.random.default_rng(21)
+
+
+@pytest.fixture(autouse=True, params=["numpy", "numba"])
+def choice(request):
+    if request.param == "numba":
+        pytest.importorskip("numba", reason="Numba compiles the counterparts")
+    with mg.kernels.using(request.param):
+        yield request.param
 
 
 def padded(x, padding):

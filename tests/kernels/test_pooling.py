@@ -4,6 +4,16 @@ import numpy as np
 import pytest
 
 from minigrad.kernels import pooling as kernels
+from minigrad.kernels import using
+
+
+@pytest.fixture(params=["numpy", "numba"], autouse=True)
+def choice_of_kernels(request):
+    if request.param == "numba":
+        pytest.importorskip("numba", reason="the compiled kernels need it")
+    with using(request.param):
+        yield request.param
+
 
 NO_PADDING = ((0, 0), (0, 0))
 CASES = [
@@ -89,3 +99,41 @@ def test_nothing_is_written_into_the_argument():
         kernels.window_sum(x, **how)
         kernels.first_maximum(x, **how)
     np.testing.assert_array_equal(x, before)
+
+
+@cases
+def test_where_all_is_lowest_the_first_place_is_taken(how):
+    x = np.full((1, 2, 6, 8), -np.inf)
+    highest, choice = kernels.first_maximum(x, **how)
+    assert (highest == -np.inf).all() and not choice.any()
+    assert kernels.put(np.ones(highest.shape), choice, size=(6, 8), **how).shape == x.shape
+
+
+@cases
+def test_arguments_need_not_be_contiguous(how):
+    x = images()
+    strided = np.ascontiguousarray(x.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+    for a, b in zip(kernels.first_maximum(strided, **how), kernels.first_maximum(x, **how), strict=True):
+        np.testing.assert_array_equal(a, b)
+    np.testing.assert_array_equal(kernels.window_sum(strided, **how), kernels.window_sum(x, **how))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_both_sets_of_kernels_agree(seed):
+    pytest.importorskip("numba", reason="the compiled kernels need it")
+    random = np.random.default_rng(seed)
+    window, stride = (tuple(map(int, random.integers(1, 5, 2))) for _ in range(2))
+    padding = tuple(tuple(map(int, random.integers(0, size, 2))) for size in window)
+    shape = tuple(map(int, random.integers([1, 1, 4, 4], [4, 30, 20, 20])))
+    dtype = random.choice([np.float32, np.float64])
+    x, how = random.integers(-4, 5, shape).astype(dtype), {"window": window, "stride": stride, "padding": padding}
+    results = []
+    for name in ("numpy", "numba"):
+        with using(name):
+            highest, choice = kernels.first_maximum(x, **how)
+            g, size = np.cos(np.arange(highest.size)).reshape(highest.shape).astype(dtype), shape[2:]
+            back = kernels.put(g, choice, size=size, **how), kernels.spread(g, size=size, **how)
+            results.append((highest, choice, *back, kernels.window_sum(x, **how)))
+    for a, b in zip(*results, strict=True):
+        assert a.dtype == b.dtype
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)

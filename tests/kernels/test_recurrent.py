@@ -3,11 +3,20 @@
 import numpy as np
 import pytest
 
+import minigrad as mg
 from minigrad.kernels import recurrent as kernels
 
 BLOCKS = {"rnn": 1, "gru": 3, "lstm": 4}
 ALL = ("x", "h0", "c0", "Wx", "Wh", "b", "bh")
 every_kernel = pytest.mark.parametrize("name", BLOCKS)
+
+
+@pytest.fixture(params=["numpy", "numba"], autouse=True)
+def choice(request):
+    if request.param == "numba":
+        pytest.importorskip("numba", reason="compiled kernels need Numba")
+    with mg.kernels.using(request.param):
+        yield request.param
 
 
 def arguments(name, n=3, t=4, d=2, width=3, dtype=float):
@@ -132,3 +141,47 @@ def test_nothing_is_written_into_the_arguments(name):
     for x in (g, *kept):
         x.flags.writeable = False
     getattr(kernels, f"{name}_backward")(g, args["x"], args["Wx"], args["Wh"], *kept, ALL)
+
+
+def by_numpy(name, *args):
+    with mg.kernels.using("numpy"):
+        return getattr(kernels, name)(*args)
+
+
+@every_kernel
+@pytest.mark.parametrize("dtype, tolerance", [(np.float32, 2e-5), (np.float64, 1e-12)])
+@pytest.mark.parametrize("sizes", [(1, 1, 1, 1), (5, 7, 3, 9), (33, 20, 17, 40), (300, 3, 5, 8)], ids=str)
+def test_compiled_ones_give_what_numpys_give(name, sizes, dtype, tolerance):
+    """Also where what comes is not contiguous."""
+    n, t, d, width = sizes
+    args = arguments(name, n, t, d, width, dtype)
+    args["x"] = np.repeat(args["x"], 2, axis=1)[:, ::2]
+    args["Wh"] /= 2 * np.sqrt(width)  # or else every step would magnify the rounding of those before
+    states, kept = run(name, args)
+    expected = by_numpy(name, *args.values())
+    for ours, theirs in zip(kept, (expected,) if name == "rnn" else expected):
+        np.testing.assert_allclose(ours, theirs, rtol=tolerance, atol=tolerance)
+    g = np.random.default_rng(1).standard_normal((*states.shape[:-1], 2 * width)).astype(dtype)[..., ::2]
+    found = pull(name, args, g)
+    check = by_numpy(f"{name}_backward", g, args["x"], args["Wx"], args["Wh"], *kept, ALL)
+    assert found.keys() == check.keys()
+    for what in found:
+        scale = max(1, np.abs(check[what]).max())
+        np.testing.assert_allclose(found[what], check[what], atol=10 * tolerance * scale, err_msg=what)
+
+
+def test_cells_without_a_cotangent():
+    args = arguments("lstm")
+    g = np.ones_like(run("lstm", args)[0])
+    g[1] = 0
+    for what, x in pull("lstm", args, (g[0], None)).items():
+        np.testing.assert_array_equal(x, pull("lstm", args, g)[what])
+
+
+@every_kernel
+def test_saturated_and_undefined_numbers(name):
+    args = arguments(name)
+    args["x"][0] = 1e30
+    args["x"][1] = np.nan
+    states = run(name, args)[0]
+    assert np.isfinite(states[..., 0, :, :]).all() and np.isnan(states[..., 1, :, :]).all()

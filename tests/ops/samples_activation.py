@@ -33,6 +33,24 @@ for slope in (0.0, 0.2, 1.0, 3.0):
     row("leaky_relu", (away_from_zero(3, 4),), lambda x, slope: np.where(x > 0, x, slope * x), slope=slope)
 for alpha in (0.0, 0.5, 2.0):
     row("elu", (away_from_zero(3, 4),), lambda x, alpha: np.where(x > 0, x, alpha * (np.exp(x) - 1)), alpha=alpha)
+row(
+    "leaky_relu_backward",
+    (normal(3, 4), away_from_zero(3, 4)),
+    lambda g, y, slope: np.where(y > 0, g, g * slope),
+    slope=0.2,
+)
+row(
+    "elu_backward",
+    (normal(3, 4), away_from_zero(3, 4)),
+    lambda g, y, scale, alpha: np.where(y > 0, g * scale, g * (y + scale * alpha)),
+    scale=1.5,
+    alpha=0.5,
+)
+row(
+    "silu_backward",
+    (normal(3, 4), normal(3, 4)),
+    lambda g, x: g * (logistic(x) + x * logistic(x) * logistic(-x)),
+)
 
 
 def gelu_share(x, approximate="none"):
