@@ -111,6 +111,8 @@ class _Observer:
                     for position, value in enumerate(values)
                     if isinstance(value, np.ndarray) and np.may_share_memory(value, result)
                 }
+                if op.name == "reshape":  # which is a view or a copy, as the memory of its argument happens to lie
+                    shared.add(0)
                 if shared:
                     self.aliases[x.index] = frozenset(shared)
 

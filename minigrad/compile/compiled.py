@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import kernels
 from ..autodiff.reverse import value_and_grad
 from ..core.errors import DTypeError, OptionError
 from ..core.tensor import Tensor
@@ -35,7 +36,8 @@ def compile(target: Any) -> Any:
 
     The first call for each signature (the shapes and dtypes of the arrays, the values of everything else) runs the
     function once on a tape, forward and backward. The list of ops becomes straight-line Python on buffers that are
-    planned once; from then on only that runs. Results are those of the function itself, to the last bit.
+    planned once; from then on only that runs. With NumPy's kernels, results are those of the function itself, to the
+    last bit (where arrays lie in C order: sums of others are taken in another order); with Numba's, to rounding.
 
     Parameters
     ----------
@@ -86,21 +88,27 @@ class CompiledFunction:
         self.__doc__ = getattr(function, "__doc__", None)
         self._programs: dict[Any, tuple[Program, Any]] = {}
         self._lock = threading.Lock()
-        self._calls: dict[Any, int] = {}
         self.last: Any = None  # the signature of the last call
 
-    def __call__(self, *args: Any) -> Any:
+    def __call__(self, *args: Any, **options: Any) -> Any:
         """Compute the function."""
+        if options:
+            bound = inspect.signature(self.function).bind(*args, **options)
+            if bound.kwargs:
+                raise OptionError(
+                    f"{self.name} takes {', '.join(bound.kwargs)} by keyword only, and a compiled function takes "
+                    f"arguments that have a place; give the function such a signature, or set them by functools.partial"
+                )
+            args = bound.args
         leaves, tree = flatten(args)
         if any(type(leaf) is Tensor for leaf in leaves):
             return self.function(*args)  # it is being recorded, by whom it may concern
-        key = (tree.paths, tuple(map(_signature, leaves)))
+        key = (tree.paths, tuple(map(_signature, leaves)), kernels.fast() is not None)
         found = self._programs.get(key)
         if found is None:
             found = self._capture(key, args, leaves, tree.paths)
         self.last = key
         program, result_tree = found
-        self._count(key)
         inputs = [leaf for leaf in leaves if _is_array(leaf)]
         return result_tree.unflatten(program(inputs, [leaf for leaf in leaves if is_generator(leaf)]))
 
@@ -122,14 +130,11 @@ class CompiledFunction:
 
     def _changes(self) -> str:
         """Say what differs between the last two signatures."""
-        (paths, before), (_, after) = list(self._programs)[-2:]
+        (paths, before, _), (_, after, _) = list(self._programs)[-2:]
         for path, one, other in zip(paths, before, after):
             if one != other:
                 return f"Between the last two, {self._name_of(path)} was {_describe(one)}, then {_describe(other)}"
         return "The last two had other containers"
-
-    def _count(self, key: Any) -> None:
-        self._calls[key] = self._calls.get(key, 0) + 1
 
     def _name_of(self, path: str) -> str:
         """Return what an error or a table calls a leaf of the arguments: ``params.W1`` for ``[0]['W1']``."""
@@ -147,39 +152,53 @@ class CompiledFunction:
         """The program of the first signature as readable NumPy, which runs without minigrad."""
         paths, leaves, captured, tree = self._first()
         names = list(inspect.signature(self.function).parameters)
-        places = [(path, leaf) for path, leaf in zip(paths, leaves) if leaf[0] in ("array", "generator")]
-        head = []
-        inputs = {}
-        for entry, (path, _) in zip(captured.inputs, (place for place in places if place[1][0] == "array")):
+        head, inputs = [], {}
+        entries, generators = iter(captured.inputs), iter(["rng", *(f"rng{n}" for n in range(1, len(leaves)))])
+        for path, leaf in zip(paths, leaves):
             number, rest = path[1:].split("]", 1)
             name = names[int(number)]
-            inputs[entry] = _identifier(path_name(rest) or name) if rest else name
-            if rest:
-                head.append(f"{inputs[entry]} = {name}{rest}")
+            if leaf[0] == "array":
+                entry = next(entries)
+                inputs[entry] = word = _identifier(path_name(rest) or name) if rest else name
+            elif leaf[0] == "generator":
+                word = next(generators)
+            else:
+                continue
+            if word != name or rest:
+                head.append(f"{word} = {name}{rest}".replace("'", '"'))
         used = sorted({int(path[1:].split("]", 1)[0]) for path in paths})
         call = f"{_identifier(self.function.__name__)}({', '.join(names[number] for number in used)})"
-        return write(captured, call, head, inputs, _result_text(tree, captured.results), {})
+        # A result that stands where an argument stands, one level down, is the gradient of it.
+        places = {path[path.index("]") + 1 :]: inputs[e] for path, e in zip(_array_paths(paths, leaves), inputs)}
+        results = zip((path[path.index("]") + 1 :] for path in tree.paths), captured.results)
+        named = {
+            entry: f"d_{places[end]}" for end, entry in results if end and end in places and isinstance(entry, int)
+        }
+        return write(captured, call, head, inputs, [("", _result_text(tree, captured.results))], named)
 
     def _first(self) -> Any:
         if not self._programs:
             raise OptionError(f"{self.name} has not been called yet, so there is no program; call it once")
-        (paths, leaves), (program, tree) = next(iter(self._programs.items()))
+        (paths, leaves, _), (program, tree) = next(iter(self._programs.items()))
         return paths, leaves, program.captured, tree
 
     def report(self) -> str:
         """Say how often the function was captured, for what, and what each program is."""
         lines = [f"{self.name}: captured {len(self._programs)} times"]
-        for (paths, leaves), (program, _) in self._programs.items():
+        for (paths, leaves, _), (program, _) in self._programs.items():
             shapes = ", ".join(
                 f"{self._name_of(path)} {_describe(leaf)}" for path, leaf in zip(paths, leaves) if leaf[0] == "array"
             )
-            calls = self._calls.get((paths, leaves), 0)
             steps = len(program.captured.steps)
-            lines.append(f"  {calls} calls, {steps} steps, {program.buffer_bytes:,} bytes of buffers: {shapes}")
+            lines.append(f"  {program.calls} calls, {steps} steps, {program.buffer_bytes:,} bytes of buffers: {shapes}")
         return "\n".join(lines)
 
     def __repr__(self) -> str:
         return f"<compiled {self.name}, {len(self._programs)} programs>"
+
+
+def _array_paths(paths: tuple[str, ...], leaves: tuple[Any, ...]) -> list[str]:
+    return [path for path, leaf in zip(paths, leaves) if leaf[0] == "array"]
 
 
 def _is_array(leaf: Any) -> bool:
@@ -194,11 +213,31 @@ def _signature(leaf: Any) -> Any:
         return "array", (), leaf.dtype
     if is_generator(leaf):
         return ("generator",)
+    if isinstance(leaf, (float, complex)):  # 0.0 and -0.0 are equal, and NaN is not
+        return "value", type(leaf), repr(leaf)
+    if isinstance(leaf, slice):
+        return "value", slice, repr(leaf)
     try:
         hash(leaf)
     except TypeError:
-        return "object", id(leaf)
+        return "object", _Same(leaf)
     return "value", type(leaf), leaf
+
+
+class _Same:
+    """An object, which is equal to itself alone, and lives as long as somebody compares with it."""
+
+    def __init__(self, leaf: Any) -> None:
+        self.leaf = leaf
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and self.leaf is other.leaf
+
+    def __hash__(self) -> int:
+        return id(self.leaf)
+
+    def __repr__(self) -> str:
+        return repr(self.leaf)
 
 
 def _describe(signature: Any) -> str:
@@ -208,33 +247,40 @@ def _describe(signature: Any) -> str:
 
 
 class _Short:
-    """The short way into a model's training program: it looks at shapes and dtypes, and takes no container apart."""
+    """The short way into a model's training program: it looks at shapes and dtypes, and takes no container apart.
 
-    def __init__(self, step: CompiledFunction, key: Any, model: Any) -> None:
-        self.program, _ = step._programs[key]
-        self.count = lambda: step._count(key)
+    Attributes
+    ----------
+    signature : tuple
+        What the program depends on beside the model's parameters and state.
+    """
+
+    def __init__(self, signature: Any, program: Program, model: Any) -> None:
+        self.signature = signature
+        self.program = program
         self.params = [(name, w.shape, w.dtype) for name, w in model.params.items()]
         self.state = [(name, w.shape, w.dtype) for name, w in model.state.items() if not is_generator(w)]
         self.generators = [name for name, w in model.state.items() if is_generator(w)]
         self.order = list(model.state)
 
-    def run(self, params: dict[str, Any], state: dict[str, Any], X: np.ndarray, y: np.ndarray) -> Any:
-        """Return ``(loss, grads, state)``, or None if parameters or state are of another kind than before."""
+    def inputs(self, params: dict[str, Any], state: dict[str, Any]) -> list[Any] | None:
+        """Return parameters and state in order, or None if they are of another kind than before."""
         if len(params) != len(self.params) or len(state) != len(self.order):
             return None
-        inputs = []
-        for container, expected in ((params, self.params), (state, self.state)):
-            for (name, value), (known, shape, dtype) in zip(
-                ((n, v) for n, v in container.items() if not is_generator(v)), expected
-            ):
-                if name != known or type(value) is not np.ndarray or value.shape != shape or value.dtype != dtype:
-                    return None
-                inputs.append(value)
-        self.count()
-        loss, *rest = self.program([*inputs, X, y], [state[name] for name in self.generators])
-        grads = {name: g for (name, _, _), g in zip(self.params, rest)}
-        values = iter(rest[len(self.params) :])
-        return loss, grads, {name: next(values) for name in self.order}
+        found = [*params.values(), *(w for w in state.values() if not is_generator(w))] if state else [*params.values()]
+        expected = [*self.params, *self.state] if state else self.params
+        if list(params) != [name for name, _, _ in self.params] or list(state) != self.order:
+            return None
+        for value, (_, shape, dtype) in zip(found, expected):
+            if not isinstance(value, (np.ndarray, np.generic)) or value.shape != shape or value.dtype != dtype:
+                return None
+        return found
+
+    def results(self, values: list[Any]) -> Any:
+        """Return ``(loss, grads, state)`` from what the program returns."""
+        end = 1 + len(self.params)
+        grads = {name: g for (name, _, _), g in zip(self.params, values[1:end])}
+        return values[0], grads, dict(zip(self.order, values[end:])) if self.order else {}
 
 
 class CompiledModel:
@@ -244,7 +290,7 @@ class CompiledModel:
         self.__dict__["model"] = model
         name = type(model).__name__
         self.__dict__["_step"] = CompiledFunction(self._training_step, f"{name}.loss(X, y)")
-        self.__dict__["_short"] = {}
+        self.__dict__["_short"] = None
         self.__dict__["_scores"] = CompiledFunction(self._test_scores, f"{name}.loss(X)")
 
     def loss(self, X: Any, y: Any = None) -> Any:
@@ -256,26 +302,40 @@ class CompiledModel:
             scores = lambda: self._scores(model.params, model.state, X, self._settings())  # noqa: E731
             return self._run(scores, lambda: model.loss(X))
         y = y if isinstance(y, np.ndarray) else np.asarray(y)
-        value, grads, state = self._run(lambda: self._run_step(X, y), lambda: model.loss(X, y))
+        signature = (X.shape, X.dtype, y.shape, y.dtype, self._settings(), kernels.fast() is not None)
+        value, grads, state = self._run_short(signature, X, y) or self._run_step(signature, X, y)
         if not math.isfinite(value):
             return model.loss(X, y)  # which raises, and knows more of the cause
         model.state = state
         return float(value), grads
 
-    def _run_step(self, X: np.ndarray, y: np.ndarray) -> Any:
-        """Run the program of a training step; by a short way, if the last ones were of this kind too."""
-        model, settings = self.model, self._settings()
-        if any(type(value) is dict for value in model.state.values()):
-            model._check_params()
-            return self._step(model.params, model.state, X, y, settings)
-        key = (X.shape, X.dtype, y.shape, y.dtype, settings)
-        short = self._short.get(key)
-        results = short.run(model.params, model.state, X, y) if short is not None else None
-        if results is not None:
-            return results
+    def _run_short(self, signature: Any, X: np.ndarray, y: np.ndarray) -> Any:
+        """Run the program of a training step by the short way, if the last step was of this kind; else return None."""
+        short, model = self.__dict__["_short"], self.__dict__["model"]
+        if short is None or short.signature != signature:
+            return None
+        inputs = short.inputs(model.params, model.state)
+        if inputs is None:
+            return None
+        inputs += (X, y)
+        if short.generators:
+            generators = [model.state[name] for name in short.generators]
+            return short.results(self._run(lambda: short.program(inputs, generators), lambda: model.loss(X, y)))
+        try:
+            return short.results(short.program(inputs, []))
+        except Exception:
+            model.loss(X, y)
+            raise
+
+    def _run_step(self, signature: Any, X: np.ndarray, y: np.ndarray) -> Any:
+        """Run the program of a training step, capture it first if need be, and remember the short way to it."""
+        model = self.model
         model._check_params()
-        results = self._step(model.params, model.state, X, y, settings)
-        self._short[key] = _Short(self._step, self._step.last, model)
+        step = lambda: self._step(model.params, model.state, X, y, signature[4])  # noqa: E731
+        results = self._run(step, lambda: model.loss(X, y))
+        if not any(type(value) is dict for value in model.state.values()):
+            program, _ = self._step._programs[self._step.last]
+            self.__dict__["_short"] = _Short(signature, program, model)
         return results
 
     def _settings(self) -> tuple[Any, ...]:
@@ -324,7 +384,7 @@ class CompiledModel:
         params, state = list(self.model.params), [key for key in self.model.state if key != "rng"]
         keys = [*(("params", key) for key in params), *(("state", key) for key in state)]
         inputs = {entry: _identifier(key) for entry, (_, key) in zip(captured.inputs, keys)}
-        head = [f"{_identifier(key)} = {container}[{key!r}]" for container, key in keys]
+        head = [f'{_identifier(key)} = {container}["{key}"]' for container, key in keys]
         inputs.update(zip(captured.inputs[len(keys) :], ("X", "y")))
         if captured.generators:
             head.append('rng = state["rng"]')
@@ -332,15 +392,20 @@ class CompiledModel:
         named = {entry: f"d_{_identifier(key)}" for key, entry in zip(params, results[1:]) if isinstance(entry, int)}
         if isinstance(results[0], int):
             named[results[0]] = "loss"
-        grads = ", ".join(f"{key!r}: {{e{entry}}}" for key, entry in zip(params, results[1:]))
-        text = f"{{e{results[0]}}}, {{{{{grads}}}}}"
+        grads = ", ".join(f"{key!r}: result{number}" for number, key in enumerate(params, 1))
+        returned = [("", "result0"), ("grads", f"{{{grads}}}")]
         arguments = "params, X, y"
         if self.model.state:
             arguments = "params, state, X, y"
-            new = [f"{key!r}: {{e{entry}}}" for key, entry in zip(state, results[1 + len(params) :])]
+            new = [f"{key!r}: result{number}" for number, key in enumerate(state, 1 + len(params))]
+            named |= {
+                e: f"new_{_identifier(key)}" for key, e in zip(state, results[1 + len(params) :]) if isinstance(e, int)
+            }
             new += ["'rng': rng"] if captured.generators else []
-            text += f", {{{{{', '.join(new)}}}}}"
-        return write(captured, f"loss_and_grads({arguments})", head, inputs, text, named)
+            returned.append(("new_state", f"{{{', '.join(new)}}}"))
+        (x, _), (y, _) = captured.specs[-2:]
+        title = f"A training step of {type(self.model).__name__}, forward and backward, for X {x} and y {y}."
+        return write(captured, f"loss_and_grads({arguments})", head, inputs, returned, named, title)
 
     def report(self) -> str:
         """Say how often `loss` was captured, for what, and what each program is."""
@@ -369,8 +434,8 @@ def explain_backward(model: Any, X: Any, y: Any) -> str:
     Returns
     -------
     str
-        A function ``loss_and_grads(params, X, y)`` and what it calls. Where the model has a state, it takes and
-        returns that as well.
+        A function ``loss_and_grads(params, X, y)``, and below it the kernels that it calls, in NumPy and without their
+        checks of arguments. Where the model has a state, it takes and returns that as well.
 
     Raises
     ------
@@ -382,18 +447,17 @@ def explain_backward(model: Any, X: Any, y: Any) -> str:
     >>> import numpy as np, minigrad as mg
     >>> model = mg.models.TwoLayerNet(4, 5, 3, seed=0)
     >>> text = mg.explain_backward(model, np.ones((2, 4)), np.array([0, 2]))
-    >>> print(text[text.index("    # backward") :])
+    >>> print(text[text.index("    # backward") : text.index("    grads = ")])
         # backward
-        d_add_out = softmax_loss_backward(np.float64(1.0), add_out, y, highest, total, wants=('scores',))
+        d_scores = softmax_loss_backward(np.float64(1.0), scores, y, highest, total, wants=("scores",))
         # fc2
-        d_hidden = d_add_out @ W2.T
-        d_W2 = hidden.T @ d_add_out
-        d_b2 = np.sum(d_add_out, axis=(0,))
+        d_hidden = d_scores @ W2.T
+        d_W2 = hidden.T @ d_scores
+        d_b2 = np.sum(d_scores, axis=0)
         # fc1
-        multiply_out = d_hidden * (hidden > 0)
-        d_W1 = X.T @ multiply_out
-        d_b1 = np.sum(multiply_out, axis=(0,))
-        return loss, {'W1': d_W1, 'b1': d_b1, 'W2': d_W2, 'b2': d_b2}
+        d_pre = d_hidden * (hidden > 0)
+        d_W1 = X.T @ d_pre
+        d_b1 = np.sum(d_pre, axis=0)
     <BLANKLINE>
     """
     compiled = CompiledModel(model)
@@ -434,10 +498,8 @@ def _identifier(name: str) -> str:
 
 
 def _result_text(tree: Any, results: list[Any]) -> str:
-    """Write the container of a function's results, with ``{eNUMBER}`` for each."""
-    return (
-        repr(tree.unflatten([_Slot(f"{{e{result}}}") for result in results])).replace("{'", "{{'").replace("'}", "'}}")
-    )
+    """Write the container of a function's results, with ``resultNUMBER`` for each."""
+    return repr(tree.unflatten([_Slot(f"result{number}") for number in range(len(results))]))
 
 
 class _Slot(str):

@@ -15,8 +15,11 @@ from typing import Any
 
 import numpy as np
 
+from .. import kernels
 from ..autodiff.reverse import own
 from .capture import Captured, Step
+from .combine import combine
+from .fuse import Chain, fuse
 
 __all__ = ["Program"]
 
@@ -40,12 +43,18 @@ class Program:
         The Python source that runs.
     buffer_bytes : int
         What the buffers of one run take together.
+    calls : int
+        How often it has run.
     """
 
     def __init__(self, captured: Captured) -> None:
         self.captured = captured
+        captured = combine(captured)
+        machine = kernels.compiled("machine")
+        if machine is not None:
+            captured = fuse(captured)
         plan = _Plan(captured)
-        writer = _Writer(captured, plan)
+        writer = _Writer(captured, plan, machine)
         self.text = writer.text
         self.buffer_bytes = sum(_size(shape, dtype) for shape, dtype in plan.buffers)
         self._buffers = plan.buffers
@@ -53,12 +62,14 @@ class Program:
         self._code = compile(self.text, "<compiled by minigrad>", "exec")
         self._idle: deque[Callable[..., Any]] = deque()  # runs that are not under way, each with buffers of its own
         self._check = writer.check
+        self.calls = 0
 
     def __call__(self, inputs: list[Any], generators: list[Any]) -> list[Any]:
         """Run on the inputs, in the order of ``captured.inputs``, and return the leaves of the result.
 
         The results are the caller's own: no later run writes into them. Several threads may call at once.
         """
+        self.calls += 1
         try:
             run = self._idle.pop()
         except IndexError:
@@ -83,6 +94,7 @@ class Program:
         exec(self._code, space)
         buffers = [np.empty(shape, dtype) for shape, dtype in self._buffers]
         run: Callable[..., Any] = space["make"](*buffers)
+        run.buffers = buffers  # type: ignore[attr-defined] # which a chain knows by their addresses alone
         return run
 
 
@@ -111,6 +123,7 @@ class _Plan:
         self.buffers: list[tuple[tuple[int, ...], np.dtype[Any]]] = []
         self.place: dict[int, int] = {}
         self.fixed: set[int] = set()
+        self.plain: set[int] = set()  # those of them that are contiguous
         self.roots = _roots(captured)
         last = _last_uses(captured, self.roots)
         self.done: dict[int, list[int]] = {}
@@ -124,13 +137,16 @@ class _Plan:
             early = [root for root in gone if self._may_write_over(step, root)]
             for root in early:
                 self._release(root, free)
-            if writes_out(step) and step.entry not in held:
-                self._take(step, free)
+            for entry, key in _written(step):
+                if entry not in held:
+                    self._take(entry, key, free)
             for root in gone:
                 if root not in early:
                     self._release(root, free)
             if self._is_view_of_fixed(step):
                 self.fixed.add(step.entry)
+                if step.op.name == "reshape":
+                    self.plain.add(step.entry)
         self._let_go(captured, held)
 
     def _let_go(self, captured: Captured, held: set[int]) -> None:
@@ -150,6 +166,9 @@ class _Plan:
 
     def _may_write_over(self, step: Step, root: int) -> bool:
         """Whether a step may put its result where an argument is that nobody reads after it."""
+        if isinstance(step.op, Chain):
+            places = zip(step.parents, step.op.in_place)
+            return all(parent == root and allowed for parent, allowed in places if root in self.roots[parent])
         if not is_elementwise(step):
             return False
         for parent in step.parents:
@@ -157,16 +176,16 @@ class _Plan:
                 return False
         return True
 
-    def _take(self, step: Step, free: dict[Any, list[int]]) -> None:
-        key = (step.shapes[0], step.dtypes[0])
+    def _take(self, entry: int, key: Any, free: dict[Any, list[int]]) -> None:
         waiting = free.get(key)
         if waiting:
             number = waiting.pop()
         else:
             number = len(self.buffers)
             self.buffers.append(key)
-        self.place[step.entry] = number
-        self.fixed.add(step.entry)
+        self.place[entry] = number
+        self.fixed.add(entry)
+        self.plain.add(entry)
 
     def _release(self, root: int, free: dict[Any, list[int]]) -> None:
         number = self.place[root]
@@ -178,6 +197,7 @@ class _Plan:
             and len(step.shapes) == 1
             and bool(step.aliases[0])
             and all(parent in self.fixed for parent in step.parents)
+            and (step.op.name != "reshape" or step.parents[0] in self.plain)  # else it may be a copy
         )
 
 
@@ -210,11 +230,17 @@ def _is_sum(step: Step) -> bool:
     return step.op.name == "sum" and step.op.__module__.startswith("minigrad")
 
 
-def writes_out(step: Step) -> bool:
-    """Whether an op can write its result into a buffer."""
-    if len(step.shapes) != 1 or int(np.prod(step.shapes[0], dtype=np.int64)) < SMALL:
-        return False
-    return is_elementwise(step) or step.op.forward is np.matmul or _is_sum(step)
+def _written(step: Step) -> list[tuple[int, Any]]:
+    """Return which results of a step can be written into buffers, and of what shape and dtype."""
+    results = [
+        (step.entry + place, (shape, dtype))
+        for place, (shape, dtype) in enumerate(zip(step.shapes, step.dtypes))
+        if int(np.prod(shape, dtype=np.int64)) >= SMALL
+    ]
+    if isinstance(step.op, Chain):
+        return results
+    able = is_elementwise(step) or step.op.forward is np.matmul or _is_sum(step)
+    return results if able and len(step.shapes) == 1 else []
 
 
 # --- writing the lines ------------------------------------------------------------------------------------------------
@@ -223,21 +249,26 @@ def writes_out(step: Step) -> bool:
 class _Writer:
     """Writes the source of a program, and collects the names that it uses."""
 
-    def __init__(self, captured: Captured, plan: _Plan) -> None:
-        self.captured, self.plan = captured, plan
+    def __init__(self, captured: Captured, plan: _Plan, machine: Any) -> None:
+        self.captured, self.plan, self.machine = captured, plan, machine
         self.space: dict[str, Any] = {}
         self.names: dict[int, str] = {}
-        self.dtypes: dict[int, np.dtype[Any]] = {
-            entry: dtype for entry, (_, dtype) in zip(captured.inputs, captured.specs)
-        }
+        self.specs: dict[int, tuple[tuple[int, ...], np.dtype[Any]]] = dict(zip(captured.inputs, captured.specs))
         for step in captured.steps:
-            self.dtypes.update(zip(range(step.entry, step.entry + len(step.shapes)), step.dtypes))
+            entries = range(step.entry, step.entry + len(step.shapes))
+            self.specs.update(zip(entries, zip(step.shapes, step.dtypes)))
         for number, entry in enumerate(captured.inputs):
             self.names[entry] = f"x{number}"
         for entry, value in captured.constants.items():
             self.names[entry] = self._bind(f"c{entry}", value)
         once, each = [], []
         for number, step in enumerate(captured.steps):
+            if isinstance(step.op, Chain):
+                before, lines = self._chain(step, step.op)
+                once += before
+                each += lines
+                each += [f"{self.names[entry]} = None" for entry in plan.done.get(number, ())]
+                continue
             line = self._line(step)
             (once if step.entry in plan.fixed and step.entry not in plan.place else each).append(line)
             each += [f"{self.names[entry]} = None" for entry in plan.done.get(number, ())]
@@ -262,6 +293,48 @@ class _Writer:
             ]
         )
 
+    def _chain(self, step: Step, chain: Chain) -> tuple[list[str], list[str]]:
+        """Return the lines that run a chain on the machine: those to run once, and those for each run.
+
+        Addresses of buffers and constants are written into its table once; those of other arrays in each run.
+        """
+        bind, entry, machine = self._bind, step.entry, self.machine
+        outputs = [(entry + place, *spec) for place, spec in enumerate(zip(step.shapes, step.dtypes))]
+        table, before, after = [], [], []
+        for place, parent in enumerate(step.parents):
+            if parent in self.captured.constants:
+                table.append(bind(f"c{parent}_{chain.dtype.char}", self._constant(parent, chain.dtype)))
+            elif parent in self.plan.place:
+                table.append(self.names[parent])
+            else:
+                table.append("None")
+                # The array itself, or under another name a view made once, and an array in place of NumPy's scalars.
+                name = self.names[parent]
+                if parent in self.plan.fixed or not self.specs[parent][0]:
+                    name = f"k{entry}_{place}"
+                before += [f"{name} = {bind('contiguous', _contiguous)}({self.names[parent]})"]
+                before += [f"t{entry}[{place}] = {bind('address', machine.address)}({name})"]
+        for place, (result, shape, dtype) in enumerate(outputs, len(step.parents)):
+            if result in self.plan.place:
+                name = self.names[result] = f"b{self.plan.place[result]}"
+                table.append(name)
+                continue
+            name = self.names[result] = f"v{result}"
+            table.append("None")
+            before.append(f"{name} = {bind('empty', np.empty)}({shape}, {bind(f'd_{dtype.name}', dtype)})")
+            before.append(f"t{entry}[{place}] = {bind('address', machine.address)}({name})")
+            if not shape:
+                after.append(f"{name} = {name}[()]")
+        bind(f"slots{entry}", functools.partial(machine.scratch, chain.layout, chain.slots, chain.dtype))
+        once = [f"t{entry} = {bind('table', _table)}({', '.join(table)})", f"s{entry} = slots{entry}()"]
+        run, code = bind(f"run{entry}", machine.runner(chain.layout)), bind(f"code{entry}", chain.code)
+        return once, [*before, f"{run}({code}, t{entry}, s{entry})", *after]
+
+    def _constant(self, entry: int, dtype: np.dtype[Any]) -> Any:
+        value = self.captured.constants[entry]
+        truths = isinstance(value, np.ndarray) and value.dtype.kind == "b"
+        return np.asarray(value, value.dtype if truths else dtype, order="C")  # where it can, the array itself
+
     def _bind(self, name: str, value: Any) -> str:
         self.space[name] = value
         return name
@@ -274,7 +347,10 @@ class _Writer:
             return self._writing(step, arguments, target)
         if "rng" in step.params:
             arguments.append(f"rng={self._generator(step.params['rng'])}")
-        call = _as_method(step, arguments) or f"{self._function(step)}({', '.join(arguments)})"
+        if _is_sum(step):
+            call = self._sum(step, arguments, "None")
+        else:
+            call = _as_method(step, arguments) or f"{self._function(step)}({', '.join(arguments)})"
         targets = [f"v{step.entry + number}" for number in range(len(step.shapes))]
         self.names.update(zip(range(step.entry, step.entry + len(targets)), targets))
         name = ", ".join(targets) + "," * bool(step.op.outputs and len(targets) == 1)
@@ -283,9 +359,10 @@ class _Writer:
     def _argument(self, step: Step, parent: int) -> str:
         """Return the name of an argument. A Python number becomes an array of the dtype that NumPy would give it."""
         value = self.captured.constants.get(parent)
-        if is_elementwise(step) and type(value) in (bool, int, float) and len(step.parents) == 2:
+        one_dtype = is_elementwise(step) and step.op.forward is not np.ldexp  # which takes an integer
+        if one_dtype and type(value) in (bool, int, float) and len(step.parents) == 2:
             (other,) = [p for p in step.parents if p != parent] or [parent]
-            dtype = self.dtypes.get(other)
+            dtype = self.specs[other][1] if other in self.specs else None
             if dtype is not None and dtype.kind == "f" and step.dtypes[0] in (dtype, np.dtype(bool)):
                 return self._bind(f"c{parent}_{dtype.char}", np.array(value, dtype))
         return self.names[parent]
@@ -306,12 +383,16 @@ class _Writer:
 
     def _writing(self, step: Step, arguments: list[str], target: str) -> str:
         if _is_sum(step):
-            axis = self._bind(f"a{step.entry}", step.params["axis"])
-            add = self._bind("add_reduce", np.add.reduce)
-            return f"{add}({arguments[0]}, {axis}, None, {target}, {bool(step.params['keepdims'])})"
+            return self._sum(step, arguments, target)
         function = self._bind(_word(step.op.name), step.op.forward)
         by_name = step.op.forward in (np.maximum, np.minimum)  # whose third position is deprecated
         return f"{function}({', '.join(arguments)}, {'out=' if by_name else ''}{target})"
+
+    def _sum(self, step: Step, arguments: list[str], target: str) -> str:
+        """Write a sum as the method of the ufunc that NumPy's function comes down to."""
+        axis = self._bind(f"a{step.entry}", step.params["axis"])
+        add = self._bind("add_reduce", np.add.reduce)
+        return f"{add}({arguments[0]}, {axis}, None, {target}, {bool(step.params['keepdims'])})"
 
     def _unsure(self, results: list[str]) -> list[int]:
         """Return the results that may share memory with an input, a constant, a buffer, or another result."""
@@ -340,6 +421,15 @@ def _as_method(step: Step, arguments: list[str]) -> str:
     if name == "swapaxes":
         return f"{arguments[0]}.swapaxes({params['axis1']}, {params['axis2']})"
     return ""
+
+
+def _contiguous(x: Any) -> Any:
+    return np.asarray(x, order="C")
+
+
+def _table(*arrays: Any) -> Any:
+    """Return the addresses of arrays, and 0 for those that are not there yet."""
+    return np.array([0 if x is None else x.__array_interface__["data"][0] for x in arrays], np.int64)
 
 
 def _word(name: str) -> str:
