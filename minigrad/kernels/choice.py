@@ -185,7 +185,8 @@ def report() -> str:
         importlib.import_module(f"{__package__}.{module}")
     head = f"kernels: NumPy ({_state.reason})" if room is None else f"kernels: {room.describe()}"
     lines = [head]
-    for each in sorted(KERNELS, key=lambda each: (each.module, each.__name__)):
+    ours = (each for each in KERNELS if each.numpy.__module__ == f"{__package__}.{each.module}")
+    for each in sorted(ours, key=lambda each: (each.module, each.__name__)):
         found = each.compiled if each._known else each._find()
         lines.append(f"  {each.module}.{each.__name__}: {'NumPy' if found is None else 'Numba'}")
     return "\n".join(lines)
