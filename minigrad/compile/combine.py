@@ -79,7 +79,7 @@ class _Work:
         _, *reads = back.parents
         self.new[back_place] = back._replace(  # type: ignore[index]
             op=_BACKWARD,
-            params={"eps": step.params["eps"], "wants": back.params["needs"]},
+            params={"eps": step.params["eps"], "needs": back.params["needs"]},
             parents=(g, *reads, rectified),
         )
         self.new[place] = self.new[gate_place] = None
@@ -119,12 +119,12 @@ def _forward(x: Any, gamma: Any, beta: Any, *, eps: float) -> tuple[Any, ...]:
 
 
 def _backward(
-    g: Any, x: Any, gamma: Any, mean: Any, var: Any, rectified: Any, *, eps: float, wants: tuple[str, ...]
+    g: Any, x: Any, gamma: Any, mean: Any, var: Any, rectified: Any, *, eps: float, needs: tuple[str, ...]
 ) -> tuple[Any, ...]:
     found = normalisation.batch_backward(
-        _pixels(g), _pixels(x), gamma, mean, var, eps=eps, wants=wants, rectified=rectified
+        _pixels(g), _pixels(x), gamma, mean, var, eps=eps, wants=needs, rectified=rectified
     )
-    return tuple(value.reshape(x.shape) if name == "x" else value for name, value in zip(wants, found))
+    return tuple(value.reshape(x.shape) if name == "x" else value for name, value in zip(needs, found))
 
 
 def _pixels(x: Any) -> Any:

@@ -20,18 +20,7 @@ from ..kernels.machine import BLOCK, INSTRUCTIONS, Layout, header, layout
 from .capture import Captured, Step
 from .simplify import draws
 
-__all__ = ["Chain", "fuse"]
-
-FEW = 2
-"""So many steps are worth a call of the machine, however small the arrays are."""
-
-LARGE = 2048
-"""From so many numbers on, one step is, if NumPy computes it slowly."""
-
-HUGE = 1 << 17
-"""From so many on, any step is: the machine has threads, and NumPy one."""
-
-SLOW = frozenset({"exp", "expm1", "log", "log1p", "tanh", "sigmoid"})
+__all__ = ["Chain", "fuse", "renumbered"]
 
 BOOL = np.dtype(bool)
 
@@ -73,11 +62,21 @@ def fuse(captured: Captured) -> Captured:
     """Return the same program with its chains of elementwise steps fused."""
     work = _Work(captured)
     groups = _grouped(captured, work)
-    chosen = [group for group in groups if _worthwhile(group)]
-    if not chosen:
+    if not groups:
         return captured
-    fused = {number: group for group in chosen for number in group.members}
-    return _rewritten(captured, work, fused, chosen)
+    fused = {number: group for group in groups for number in group.members}
+    return _rewritten(captured, work, fused, groups)
+
+
+def renumbered(code: Any, places: Any) -> Any:
+    """Return a program whose loads and stores count the entries of another table."""
+    code = code.copy()
+    op = code[1:, 0]
+    loads, stores = op <= INSTRUCTIONS["load_bool"], op > INSTRUCTIONS["load_bool"]
+    stores &= op <= INSTRUCTIONS["store_bool"]
+    code[1:, 2][loads] = places[code[1:, 2][loads]]
+    code[1:, 1][stores] = places[code[1:, 1][stores]]
+    return code
 
 
 # --- which steps the machine can run ----------------------------------------------------------------------------------
@@ -201,10 +200,9 @@ class _Group:
         The bits of all groups that have to run later, because of a way from here to there.
     """
 
-    def __init__(self, number: int, key: Key | None, columns: int, name: str, then: list[_Group]) -> None:
+    def __init__(self, number: int, key: Key | None, columns: int, then: list[_Group]) -> None:
         self.members = [number]
         self.key, self.columns = key, columns
-        self.slow = name in SLOW
         self.bits = 1 << number
         self.then = then
         self.after = _union(group.bits | group.after for group in then)
@@ -221,7 +219,6 @@ class _Group:
         """Make one group of two."""
         self.members += other.members
         self.columns = self.columns or other.columns
-        self.slow |= other.slow
         self.bits |= other.bits
         self.then = [group for group in _each_once([*self.then, *other.then]) if group not in (self, other)]
         self.after = _union(group.bits | group.after for group in self.then)
@@ -245,7 +242,7 @@ def _grouped(captured: Captured, work: _Work) -> list[_Group]:
     group_of: dict[int, _Group] = {}
     for number in range(len(captured.steps) - 1, -1, -1):
         then = _each_once([group_of[reader] for reader in readers.get(number, ())])
-        group = _Group(number, work.keys[number], work.columns[number], captured.steps[number].op.name, list(then))
+        group = _Group(number, work.keys[number], work.columns[number], list(then))
         groups.append(group)
         for reader in then:
             if reader.fits(group):
@@ -266,13 +263,6 @@ def _union(bits: Iterable[int]) -> int:
     for each in bits:
         total |= each
     return total
-
-
-def _worthwhile(group: _Group) -> bool:
-    assert group.key is not None
-    steps = len(group.members)
-    size = math.prod(group.key[0])
-    return steps >= FEW or size >= HUGE or size >= LARGE and group.slow
 
 
 # --- programs ---------------------------------------------------------------------------------------------------------

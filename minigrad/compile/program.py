@@ -19,14 +19,11 @@ from .. import kernels
 from ..autodiff.reverse import own
 from .capture import Captured, Step
 from .combine import combine
-from .fuse import Chain, fuse
+from .fuse import fuse, renumbered
+from .plan import Plan, is_elementwise, is_sum, size_of
+from .section import Call, Code, Sections, Slot
 
 __all__ = ["Program"]
-
-SMALL = 2
-"""Results of fewer elements than this get no buffer: NumPy's scalars are as quick."""
-LARGE = 1 << 16
-"""Arrays of so many bytes are let go as soon as they have been read for the last time."""
 
 
 class Program:
@@ -50,14 +47,15 @@ class Program:
     def __init__(self, captured: Captured) -> None:
         self.captured = captured
         captured = combine(captured)
-        machine = kernels.compiled("machine")
-        if machine is not None:
+        routine, sections = kernels.compiled("routine"), None
+        if routine is not None:
             captured = fuse(captured)
-        plan = _Plan(captured)
-        writer = _Writer(captured, plan, machine)
+            sections = Sections(captured, routine.threads())
+        plan = Plan(captured, sections.calls if sections is not None else ())
+        writer = _Writer(captured, plan, sections, routine)
         self.text = writer.text
-        self.buffer_bytes = sum(_size(shape, dtype) for shape, dtype in plan.buffers)
-        self._buffers = plan.buffers
+        self.buffer_bytes = sum(size_of(shape, dtype) for shape, dtype in writer.buffers.values())
+        self._buffers = writer.buffers
         self._space = writer.space
         self._code = compile(self.text, "<compiled by minigrad>", "exec")
         self._idle: deque[Callable[..., Any]] = deque()  # runs that are not under way, each with buffers of its own
@@ -92,165 +90,28 @@ class Program:
     def _make_run(self) -> Callable[..., Any]:
         space: dict[str, Any] = dict(self._space)
         exec(self._code, space)
-        buffers = [np.empty(shape, dtype) for shape, dtype in self._buffers]
+        buffers = [np.empty(shape, dtype) for shape, dtype in self._buffers.values()]
         run: Callable[..., Any] = space["make"](*buffers)
-        run.buffers = buffers  # type: ignore[attr-defined] # which a chain knows by their addresses alone
+        run.buffers = buffers  # type: ignore[attr-defined] # which routines know by their addresses alone
         return run
-
-
-def _size(shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
-    return int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
-
-
-# --- where results live -----------------------------------------------------------------------------------------------
-
-
-class _Plan:
-    """Which results get a buffer, and which buffer.
-
-    Attributes
-    ----------
-    buffers : list of (shape, dtype)
-    place : dict of int to int
-        Entry -> number of its buffer.
-    done : dict of int to list of int
-        After the step of this number, the large arrays without a buffer that nobody reads any more.
-    fixed : set of int
-        Entries whose array is the same object in every run: those with a buffer, and views of them.
-    """
-
-    def __init__(self, captured: Captured) -> None:
-        self.buffers: list[tuple[tuple[int, ...], np.dtype[Any]]] = []
-        self.place: dict[int, int] = {}
-        self.fixed: set[int] = set()
-        self.plain: set[int] = set()  # those of them that are contiguous
-        self.roots = _roots(captured)
-        last = _last_uses(captured, self.roots)
-        self.done: dict[int, list[int]] = {}
-        held = {root for result in captured.results if isinstance(result, int) for root in self.roots[result]}
-        dying: dict[int, list[int]] = {}
-        for root, number in last.items():
-            dying.setdefault(number, []).append(root)
-        free: dict[Any, list[int]] = {}
-        for number, step in enumerate(captured.steps):
-            gone = [root for root in dying.get(number, ()) if root in self.place]
-            early = [root for root in gone if self._may_write_over(step, root)]
-            for root in early:
-                self._release(root, free)
-            for entry, key in _written(step):
-                if entry not in held:
-                    self._take(entry, key, free)
-            for root in gone:
-                if root not in early:
-                    self._release(root, free)
-            if self._is_view_of_fixed(step):
-                self.fixed.add(step.entry)
-                if step.op.name == "reshape":
-                    self.plain.add(step.entry)
-        self._let_go(captured, held)
-
-    def _let_go(self, captured: Captured, held: set[int]) -> None:
-        """Find out after which step each large array that is no buffer can be freed."""
-        uses: dict[int, int] = {}
-        large: set[int] = set()
-        for number, step in enumerate(captured.steps):
-            uses.update((parent, number) for parent in step.parents)
-            for place, (shape, dtype) in enumerate(zip(step.shapes, step.dtypes)):
-                entry = step.entry + place
-                uses[entry] = number
-                if _size(shape, dtype) >= LARGE and entry not in self.fixed:
-                    large.add(entry)
-        for entry in sorted(large):
-            if held.isdisjoint(self.roots[entry]):
-                self.done.setdefault(uses[entry], []).append(entry)
-
-    def _may_write_over(self, step: Step, root: int) -> bool:
-        """Whether a step may put its result where an argument is that nobody reads after it."""
-        if isinstance(step.op, Chain):
-            places = zip(step.parents, step.op.in_place)
-            return all(parent == root and allowed for parent, allowed in places if root in self.roots[parent])
-        if not is_elementwise(step):
-            return False
-        for parent in step.parents:
-            if root in self.roots[parent] and (parent != root or self.buffers[self.place[root]][0] != step.shapes[0]):
-                return False
-        return True
-
-    def _take(self, entry: int, key: Any, free: dict[Any, list[int]]) -> None:
-        waiting = free.get(key)
-        if waiting:
-            number = waiting.pop()
-        else:
-            number = len(self.buffers)
-            self.buffers.append(key)
-        self.place[entry] = number
-        self.fixed.add(entry)
-        self.plain.add(entry)
-
-    def _release(self, root: int, free: dict[Any, list[int]]) -> None:
-        number = self.place[root]
-        free.setdefault(self.buffers[number], []).append(number)
-
-    def _is_view_of_fixed(self, step: Step) -> bool:
-        return (
-            step.op.kind == "view"
-            and len(step.shapes) == 1
-            and bool(step.aliases[0])
-            and all(parent in self.fixed for parent in step.parents)
-            and (step.op.name != "reshape" or step.parents[0] in self.plain)  # else it may be a copy
-        )
-
-
-def _roots(captured: Captured) -> dict[int, frozenset[int]]:
-    """For each entry, the entries whose memory it may be part of."""
-    roots = {entry: frozenset([entry]) for entry in (*captured.inputs, *captured.constants)}
-    for step in captured.steps:
-        for number, aliases in enumerate(step.aliases):
-            own_memory = frozenset([step.entry + number])
-            shared = [roots[step.parents[position]] for position in aliases]
-            roots[step.entry + number] = frozenset().union(*shared) if shared else own_memory
-    return roots
-
-
-def _last_uses(captured: Captured, roots: dict[int, frozenset[int]]) -> dict[int, int]:
-    """For each piece of memory, the number of the last step that reads or makes it."""
-    last: dict[int, int] = {}
-    for number, step in enumerate(captured.steps):
-        for entry in (*step.parents, *range(step.entry, step.entry + len(step.shapes))):
-            for root in roots[entry]:
-                last[root] = number
-    return last
-
-
-def is_elementwise(step: Step) -> bool:
-    return isinstance(step.op.forward, np.ufunc) and step.op.forward.signature is None and len(step.shapes) == 1
-
-
-def _is_sum(step: Step) -> bool:
-    return step.op.name == "sum" and step.op.__module__.startswith("minigrad")
-
-
-def _written(step: Step) -> list[tuple[int, Any]]:
-    """Return which results of a step can be written into buffers, and of what shape and dtype."""
-    results = [
-        (step.entry + place, (shape, dtype))
-        for place, (shape, dtype) in enumerate(zip(step.shapes, step.dtypes))
-        if int(np.prod(shape, dtype=np.int64)) >= SMALL
-    ]
-    if isinstance(step.op, Chain):
-        return results
-    able = is_elementwise(step) or step.op.forward is np.matmul or _is_sum(step)
-    return results if able and len(step.shapes) == 1 else []
 
 
 # --- writing the lines ------------------------------------------------------------------------------------------------
 
 
 class _Writer:
-    """Writes the source of a program, and collects the names that it uses."""
+    """Writes the source of a program, and collects the names that it uses.
 
-    def __init__(self, captured: Captured, plan: _Plan, machine: Any) -> None:
-        self.captured, self.plan, self.machine = captured, plan, machine
+    Attributes
+    ----------
+    once, each : list of str
+        The lines to run once, and those for each run.
+    buffers : dict of str to (shape, dtype)
+        The arrays that a run is made with.
+    """
+
+    def __init__(self, captured: Captured, plan: Plan, sections: Sections | None, routine: Any) -> None:
+        self.captured, self.plan, self.sections = captured, plan, sections
         self.space: dict[str, Any] = {}
         self.names: dict[int, str] = {}
         self.specs: dict[int, tuple[tuple[int, ...], np.dtype[Any]]] = dict(zip(captured.inputs, captured.specs))
@@ -261,79 +122,84 @@ class _Writer:
             self.names[entry] = f"x{number}"
         for entry, value in captured.constants.items():
             self.names[entry] = self._bind(f"c{entry}", value)
-        once, each = [], []
+        self.once: list[str] = []
+        self.each: list[str] = []
+        self._native = None if sections is None else _Native(self, sections, routine)
+        asked = self._asked()
         for number, step in enumerate(captured.steps):
-            if isinstance(step.op, Chain):
-                before, lines = self._chain(step, step.op)
-                once += before
-                each += lines
-                each += [f"{self.names[entry]} = None" for entry in plan.done.get(number, ())]
-                continue
-            line = self._line(step)
-            (once if step.entry in plan.fixed and step.entry not in plan.place else each).append(line)
-            each += [f"{self.names[entry]} = None" for entry in plan.done.get(number, ())]
+            self._step(number, step, asked)
+            done = [self.names[entry] for entry in plan.done.get(number, ()) if entry in self.names]
+            self._later([f"{name} = None" for name in done])
         results = [
             self.names[result] if isinstance(result, int) else self._bind(f"r{number}", result[0])
             for number, result in enumerate(captured.results)
         ]
+        if self._native is not None:
+            self._native.end_section()
+            self.once = [*self._native.head(), *self.once]
         self.check = self._unsure(results)
-        buffers = ", ".join(f"b{number}" for number in range(len(plan.buffers)))
+        self.buffers = {f"b{number}": spec for number, spec in enumerate(plan.buffers)}
+        if self._native is not None:
+            self.buffers |= self._native.scratch
         given = [f"x{number}" for number in range(len(captured.inputs))]
         given += [f"g{number}" for number in range(len(captured.generators))]
         inputs = ", ".join(given)
         self.text = "\n".join(
             [
-                f"def make({buffers}):",
-                *(f"    {line}" for line in once),
+                f"def make({', '.join(self.buffers)}):",
+                *(f"    {line}" for line in self.once),
                 f"    def run({inputs}):",
-                *(f"        {line}" for line in each),
+                *(f"        {line}" for line in self.each),
                 f"        return [{', '.join(results)}]",
                 "    return run",
                 "",
             ]
         )
 
-    def _chain(self, step: Step, chain: Chain) -> tuple[list[str], list[str]]:
-        """Return the lines that run a chain on the machine: those to run once, and those for each run.
+    def _asked(self) -> set[int]:
+        """Return the entries that are read by name, by Python or to be put into the table of addresses."""
+        asked = {result for result in self.captured.results if isinstance(result, int)}
+        for number in range(len(self.captured.steps) - 1, -1, -1):
+            step, call = self.captured.steps[number], self._call(number)
+            entries = range(step.entry, step.entry + len(step.shapes))
+            if call is not None:
+                asked.update(slot.entry for slot in call.slots if slot.kind in ("memory", "value"))
+                asked.update(step.parents if call.refuses else ())
+            elif not asked.isdisjoint(entries) or not self._is_view(step):
+                asked.update(step.parents)
+        return asked
 
-        Addresses of buffers and constants are written into its table once; those of other arrays in each run.
-        """
-        bind, entry, machine = self._bind, step.entry, self.machine
-        outputs = [(entry + place, *spec) for place, spec in enumerate(zip(step.shapes, step.dtypes))]
-        table, before, after = [], [], []
-        for place, parent in enumerate(step.parents):
-            if parent in self.captured.constants:
-                table.append(bind(f"c{parent}_{chain.dtype.char}", self._constant(parent, chain.dtype)))
-            elif parent in self.plan.place:
-                table.append(self.names[parent])
-            else:
-                table.append("None")
-                # The array itself, or under another name a view made once, and an array in place of NumPy's scalars.
-                name = self.names[parent]
-                if parent in self.plan.fixed or not self.specs[parent][0]:
-                    name = f"k{entry}_{place}"
-                before += [f"{name} = {bind('contiguous', _contiguous)}({self.names[parent]})"]
-                before += [f"t{entry}[{place}] = {bind('address', machine.address)}({name})"]
-        for place, (result, shape, dtype) in enumerate(outputs, len(step.parents)):
-            if result in self.plan.place:
-                name = self.names[result] = f"b{self.plan.place[result]}"
-                table.append(name)
-                continue
-            name = self.names[result] = f"v{result}"
-            table.append("None")
-            before.append(f"{name} = {bind('empty', np.empty)}({shape}, {bind(f'd_{dtype.name}', dtype)})")
-            before.append(f"t{entry}[{place}] = {bind('address', machine.address)}({name})")
-            if not shape:
-                after.append(f"{name} = {name}[()]")
-        bind(f"slots{entry}", functools.partial(machine.scratch, chain.layout, chain.slots, chain.dtype))
-        once = [f"t{entry} = {bind('table', _table)}({', '.join(table)})", f"s{entry} = slots{entry}()"]
-        run, code = bind(f"run{entry}", machine.runner(chain.layout)), bind(f"code{entry}", chain.code)
-        return once, [*before, f"{run}({code}, t{entry}, s{entry})", *after]
+    def _call(self, number: int) -> Call | None:
+        return None if self.sections is None else self.sections.calls.get(number)
 
-    def _constant(self, entry: int, dtype: np.dtype[Any]) -> Any:
-        value = self.captured.constants[entry]
-        truths = isinstance(value, np.ndarray) and value.dtype.kind == "b"
-        return np.asarray(value, value.dtype if truths else dtype, order="C")  # where it can, the array itself
+    def _is_view(self, step: Step) -> bool:
+        """Whether the results of a step are known to be views, so that making them reads no number."""
+        entries = range(step.entry, step.entry + len(step.shapes))
+        return self.sections is not None and all(
+            place in self.sections.places and self.sections.places[place].memory != place for place in entries
+        )
+
+    def _step(self, number: int, step: Step, asked: set[int]) -> None:
+        call = self._call(number)
+        if call is not None and self._native is not None:
+            self._native.call(step, call)
+        elif not self._is_view(step):
+            if self._native is not None:
+                self._native.end_section()
+            self._write(step)
+        elif not asked.isdisjoint(range(step.entry, step.entry + len(step.shapes))):
+            if self._native is not None and self._native.numbers:
+                self._native.end_section()
+            self._write(step)
+
+    def _write(self, step: Step) -> None:
+        line = self._line(step)
+        fixed = step.entry in self.plan.fixed and step.entry not in self.plan.place
+        (self.once if fixed else self.each).append(line)
+
+    def _later(self, lines: list[str]) -> None:
+        """Write lines that must wait for the end of a section, if one is under way."""
+        (self.each if self._native is None or not self._native.calls else self._native.after).extend(lines)
 
     def _bind(self, name: str, value: Any) -> str:
         self.space[name] = value
@@ -347,7 +213,7 @@ class _Writer:
             return self._writing(step, arguments, target)
         if "rng" in step.params:
             arguments.append(f"rng={self._generator(step.params['rng'])}")
-        if _is_sum(step):
+        if is_sum(step):
             call = self._sum(step, arguments, "None")
         else:
             call = _as_method(step, arguments) or f"{self._function(step)}({', '.join(arguments)})"
@@ -382,7 +248,7 @@ class _Writer:
         return self._bind("rng", rng)
 
     def _writing(self, step: Step, arguments: list[str], target: str) -> str:
-        if _is_sum(step):
+        if is_sum(step):
             return self._sum(step, arguments, target)
         function = self._bind(_word(step.op.name), step.op.forward)
         by_name = step.op.forward in (np.maximum, np.minimum)  # whose third position is deprecated
@@ -423,14 +289,170 @@ def _as_method(step: Step, arguments: list[str]) -> str:
     return ""
 
 
+def _word(name: str) -> str:
+    return name if name.isidentifier() else "op"
+
+
+# --- sections of compiled code ---------------------------------------------------------------------------------------
+
+
+class _Native:
+    """Writes the calls of routines: the rows and the table of addresses that they read, and the lines around them.
+
+    The addresses of buffers and constants are in the table from the beginning; those of other arrays are put there in
+    each run.
+
+    Attributes
+    ----------
+    calls : list of (step, call)
+        Those of the section that is under way.
+    numbers : list of str
+        Lines to follow it, which take its results of shape () out of their arrays: Python knows them as numbers.
+    after : list of str
+        Lines to follow them.
+    """
+
+    def __init__(self, writer: _Writer, sections: Sections, routine: Any) -> None:
+        self.writer, self.sections, self.routine = writer, sections, routine
+        self.bind = writer._bind
+        self.calls: list[tuple[Step, Call]] = []
+        self.after: list[str] = []
+        self.numbers: list[str] = []
+        self._numbers: dict[Slot, int] = {}  # of a slot, its place in the table
+        self._given: list[str] = []  # for each, the array that is there from the beginning, or None
+        self._filled: set[Slot] = set()
+        self._copies: set[int] = set()  # entries of which the section reads a copy, perhaps
+        self._room: dict[Any, int] = {}  # scratch for each dtype
+        self._sections = 0
+
+    def call(self, step: Step, call: Call) -> None:
+        """Add a call to the section."""
+        made = {
+            entry for earlier, _ in self.calls for entry in range(earlier.entry, earlier.entry + len(earlier.shapes))
+        }
+        roots = self.writer.plan.roots
+        if any(slot.kind == "value" and not made.isdisjoint(roots[slot.entry]) for slot in call.slots):
+            self.end_section()  # what Python is to make contiguous must be there
+        for place, (shape, dtype) in enumerate(zip(step.shapes, step.dtypes)):
+            self._result(step.entry + place, shape, dtype)
+        for slot in call.slots:
+            self._fill(slot)
+        if call.scratch:
+            self._room[call.dtype] = max(self._room.get(call.dtype, 0), call.scratch)
+        self.calls.append((step, call))
+
+    def _result(self, entry: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        """Name a result, and make an array for it if it has no buffer."""
+        place = self.writer.plan.place.get(entry)
+        self.writer.names[entry] = f"v{entry}" if place is None else f"b{place}"
+        if place is None:
+            name = f"v{entry}" if shape else f"k{entry}"
+            make, kind = self.bind("empty", np.empty), self.bind(f"d_{dtype.name}", dtype)
+            self.writer.each.append(f"{name} = {make}({shape}, {kind})")
+            self._address(Slot("memory", entry), name)
+            if not shape:
+                self.numbers.append(f"v{entry} = {name}[()]")
+
+    def _fill(self, slot: Slot) -> None:
+        """See to it that the address of an array is in the table."""
+        if slot in self._filled:
+            return
+        writer, entry = self.writer, slot.entry
+        if slot.kind == "scratch":
+            self._number(slot, f"s_{slot.dtype.name}")
+        elif slot.kind == "constant":
+            value = np.asarray(writer.captured.constants[entry], slot.dtype, order="C")  # itself, where it can
+            self._number(slot, self.bind(f"c{entry}_{value.dtype.name}", value))
+        elif slot.kind == "memory" and entry in writer.plan.place:
+            self._number(slot, writer.names[entry])
+        else:
+            name = kept = writer.names[entry]
+            if slot.kind == "value" or not writer.specs[entry][0]:  # a view, or a NumPy scalar, stays what it is
+                kept = f"k{entry}"
+            writer.each.append(f"{kept} = {self.bind('contiguous', _contiguous)}({name})")
+            self._address(slot, kept)
+            if slot.kind == "value":  # which the next section may find changed
+                self._copies.add(entry)
+        self._filled.add(slot)
+
+    def _number(self, slot: Slot, array: str = "None") -> int:
+        if slot not in self._numbers:
+            self._numbers[slot] = len(self._given)
+            self._given.append(array)
+        return self._numbers[slot]
+
+    def _address(self, slot: Slot, name: str) -> None:
+        address = self.bind("address", self.routine.address)
+        self.writer.each.append(f"t[{self._number(slot)}] = {address}({name})")
+        self._filled.add(slot)
+
+    def end_section(self) -> None:
+        """Write the line that makes the calls, and those that follow it."""
+        if self.calls:
+            each, calls = self.writer.each, self.bind(f"calls{self._sections}", self._calls())
+            threads = any(call.routine.endswith("_shared") for _, call in self.calls)
+            call = self.bind("call_shared", self.routine.run_shared) if threads else self.bind("call", self.routine.run)
+            refusing = [(number, step) for number, (step, call) in enumerate(self.calls, 1) if call.refuses]
+            each.append(f"# {', '.join(step.op.name for step, _ in self.calls)}")
+            line = f"{call}({calls}, t)"
+            each.append(f"refused = {line}" if refusing else line)
+            for number, step in refusing:
+                arguments = [self.writer.names[parent] for parent in step.parents]
+                again = ", ".join([self.writer._function(step), *arguments])
+                each.append(f"if refused == {number}: {self.bind('refuse', _refuse)}({again})")
+            self._sections += 1
+            self.calls = []
+        self.writer.each += [*self.numbers, *self.after]
+        for entry in self._copies:
+            self.writer.each.append(f"k{entry} = None")
+            self._filled.discard(Slot("value", entry))
+        self.numbers, self.after, self._copies = [], [], set()
+
+    def _calls(self) -> Any:
+        """Return the calls of the section, as the addresses of routines and rows."""
+        rows = [np.array([self._integer(value) for value in call.row], np.int64) for _, call in self.calls]
+        found = [self.routine.find(call.routine, call.dtype) for _, call in self.calls]
+        self._keep(*rows)
+        return np.array([(where, _address_of(row)) for where, row in zip(found, rows)], np.int64)
+
+    def _integer(self, value: Any) -> int:
+        if isinstance(value, Slot):
+            return self._number(value)
+        if isinstance(value, Code):
+            places = np.array([self._number(slot) for slot in value.slots], np.int64)
+            code = renumbered(value.rows, places)
+            self._keep(code)
+            return _address_of(code)
+        return int(value)
+
+    def _keep(self, *arrays: Any) -> None:
+        """Keep arrays as long as the program: they are known by their addresses alone."""
+        self.writer.space.setdefault("kept", []).extend(arrays)
+
+    def head(self) -> list[str]:
+        """Return the line that makes the table of a run."""
+        return [f"t = {self.bind('table', _table)}({', '.join(self._given)})"] if self._given else []
+
+    @property
+    def scratch(self) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
+        """The arrays to work in, by name."""
+        return {f"s_{dtype.name}": ((room,), dtype) for dtype, room in self._room.items()}
+
+
 def _contiguous(x: Any) -> Any:
     return np.asarray(x, order="C")
 
 
+def _address_of(array: Any) -> int:
+    return int(array.__array_interface__["data"][0])
+
+
 def _table(*arrays: Any) -> Any:
     """Return the addresses of arrays, and 0 for those that are not there yet."""
-    return np.array([0 if x is None else x.__array_interface__["data"][0] for x in arrays], np.int64)
+    return np.array([0 if x is None else _address_of(x) for x in arrays], np.int64)
 
 
-def _word(name: str) -> str:
-    return name if name.isidentifier() else "op"
+def _refuse(function: Callable[..., Any], *arguments: Any) -> None:
+    """Call an op with what its routine has found wrong, for the op's own message."""
+    function(*arguments)
+    raise RuntimeError(f"{function} takes what its routine refuses")

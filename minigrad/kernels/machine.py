@@ -11,7 +11,7 @@ the result begins, and those of up to three others that are read; they may not b
 over them would not be turned into vector instructions. Loads name an entry in a table of addresses in place of what is
 read, and stores in place of the result.
 
-This module holds what those who write programs need; `jit/machine.py` runs them.
+This module holds what those who write programs need; `jit/machine.py` runs them, called from `jit/routine.py`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-__all__ = ["BLOCK", "INSTRUCTIONS", "Layout", "layout"]
+__all__ = ["BLOCK", "INSTRUCTIONS", "SHARED", "Layout", "header", "layout"]
 
 LOADS = ("load", "load_row", "load_column", "load_number", "load_bool")
 """Elements of the array; of a row, the same for all rows; of a column; one number; booleans as 0 and 1."""
@@ -45,6 +45,9 @@ INSTRUCTIONS = {name: number for number, name in enumerate((*LOADS, *STORES, *UN
 
 BLOCK = 512
 """How many numbers a slot has at most: few enough that a dozen slots stay in the cache nearest to the processor."""
+
+SHARED = 1 << 15
+"""From so many numbers on, threads share the blocks."""
 
 LANES = 32
 """Slots are made longer to a multiple of this, so that loops over them have no rest."""

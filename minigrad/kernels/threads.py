@@ -9,15 +9,13 @@ this process, and where a function for it is missing (another BLAS, another buil
 
 from __future__ import annotations
 
-import ctypes
-import glob
 import logging
 import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import numpy as np
+from .blas import openblas
 
 __all__ = ["describe", "let_blas_sleep", "numba_sleeps"]
 
@@ -51,8 +49,8 @@ def let_blas_sleep() -> bool:
     if VARIABLE in os.environ:
         _done = f"{VARIABLE}={os.environ[VARIABLE]} was set"
         return True
-    library = _openblas()
-    if library is None:
+    library = openblas()
+    if library is None or not all(hasattr(library, name) for name in FUNCTIONS):
         _done = "no OpenBLAS whose idle threads could be told to sleep"
         LOG.debug("minigrad's kernels: %s; set %s=%s before NumPy is imported", _done, VARIABLE, TIMEOUT)
         return True
@@ -64,20 +62,6 @@ def let_blas_sleep() -> bool:
         library.blas_thread_init()
     _done = "OpenBLAS's idle threads sleep"
     return True
-
-
-def _openblas() -> ctypes.CDLL | None:
-    """Return NumPy's OpenBLAS, if it has the two functions needed."""
-    folder = os.path.dirname(np.__file__)
-    for path in glob.glob(os.path.join(f"{folder}.libs", "*openblas*")):
-        try:
-            library = ctypes.CDLL(path)
-            for name in FUNCTIONS:
-                getattr(library, name)
-            return library
-        except (OSError, AttributeError):
-            continue
-    return None
 
 
 @contextmanager

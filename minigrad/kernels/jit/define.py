@@ -19,6 +19,7 @@ import inspect
 import logging
 import math
 import os
+import re
 import sys
 import tempfile
 import threading
@@ -34,7 +35,7 @@ from numba.extending import intrinsic, overload
 
 from .. import threads
 
-__all__ = ["array_at", "exp", "expm1", "jit", "log", "log1p", "parallel", "part", "sigmoid", "tanh"]
+__all__ = ["WithThreads", "array_at", "exp", "expm1", "jit", "log", "log1p", "parallel", "part", "sigmoid", "tanh"]
 
 FAST = {"reassoc", "contract", "arcp"}
 """Sums may be taken in another order, and a product be added without rounding first; NaN and infinity keep meaning."""
@@ -48,7 +49,8 @@ def _compiled(function: Callable[..., Any], **options: Any) -> Any:
     """Have Numba compile a function when it is called, and keep what it made on disk.
 
     Numba looks only at a function's own file to see whether what it kept is still good. So the folder is named after
-    the contents of that file and of this one. Where no folder can be written to, nothing is kept.
+    the contents of that file, of those that it imports from, and of this one. Where no folder can be written to,
+    nothing is kept.
     """
     options |= {"error_model": "numpy", "fastmath": FAST, "nogil": True}
     before = numba.config.CACHE_DIR
@@ -64,8 +66,21 @@ def _compiled(function: Callable[..., Any], **options: Any) -> Any:
 
 @functools.cache
 def _fingerprint(path: str) -> str:
-    contents = b"".join(Path(file).read_bytes() for file in (__file__, path))
+    contents = b"".join(file.read_bytes() for file in sorted({Path(__file__), *_sources(Path(path))}))
     return f"{Path(path).stem}-{hashlib.sha256(contents).hexdigest()[:16]}"
+
+
+def _sources(path: Path) -> set[Path]:
+    """Return a file, and the modules beside or above it that it imports from, and so on."""
+    found, waiting = set(), {path}
+    while waiting:
+        file = waiting.pop()
+        found.add(file)
+        for dots, name in re.findall(r"^from (\.+)(\w+) import", file.read_text(encoding="utf-8"), re.MULTILINE):
+            imported = file.parents[len(dots) - 1] / f"{name}.py"
+            if imported.exists() and imported not in found:
+                waiting.add(imported)
+    return found
 
 
 def _user_folder() -> str:
@@ -100,11 +115,11 @@ def parallel(function: Callable[..., Any]) -> Callable[..., Any]:
     OpenBLAS is told first not to let its idle threads spin. Numba's simplest threads ("workqueue") must not be entered
     by two callers at once, so calls wait for each other there.
     """
-    return functools.wraps(function)(_Parallel(_compiled(function, parallel=True)))
+    return functools.wraps(function)(WithThreads(_compiled(function, parallel=True)))
 
 
-class _Parallel:
-    """A function with threads. `run` is what calls it, once the first call has found out how."""
+class WithThreads:
+    """A compiled function that has threads. `run` is what calls it, once the first call has found out how."""
 
     def __init__(self, compiled: Any) -> None:
         self.compiled = compiled

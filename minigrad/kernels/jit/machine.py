@@ -8,10 +8,10 @@ from typing import Any
 import numba
 import numpy as np
 
-from ..machine import BLOCK, INSTRUCTIONS, Layout
-from .define import array_at, exp, expm1, jit, log, log1p, parallel, part, sigmoid, tanh
+from ..machine import BLOCK, INSTRUCTIONS
+from .define import array_at, exp, expm1, log, log1p, part, sigmoid, tanh
 
-__all__ = ["address", "runner", "scratch"]
+__all__ = ["run_blocks"]
 
 LOAD = INSTRUCTIONS["load"]
 LOAD_ROW = INSTRUCTIONS["load_row"]
@@ -61,12 +61,6 @@ WHERE_GREATER = INSTRUCTIONS["where_greater"]
 WHERE_LESS = INSTRUCTIONS["where_less"]
 MULTIPLY_ADD = INSTRUCTIONS["multiply_add"]
 SUBTRACT_PRODUCT = INSTRUCTIONS["subtract_product"]
-
-
-@jit
-def address(array: Any) -> Any:
-    """Return where an array's numbers are."""
-    return array.ctypes.data
 
 
 @part
@@ -267,7 +261,7 @@ def _run(
 
 
 @part
-def _run_blocks(code: Any, table: Any, slots: Any, part: Any, parts: Any) -> None:
+def run_blocks(code: Any, table: Any, slots: Any, part: Any, parts: Any) -> None:
     """Run a program on one of several parts of its blocks."""
     rows, columns, high, once = code[0, 0], code[0, 1], code[0, 2], 1 + code[0, 3]
     pieces, wide = (1, columns) if high else (-(-columns // BLOCK), BLOCK)
@@ -277,29 +271,3 @@ def _run_blocks(code: Any, table: Any, slots: Any, part: Any, parts: Any) -> Non
     for block in range(blocks * part // parts, blocks * (part + 1) // parts):
         row, column = block // pieces * high, block % pieces * wide
         _run(code, once, len(code), table, slots, row, min(high, rows - row), column, min(wide, columns - column))
-
-
-@jit
-def _alone(code: Any, table: Any, slots: Any) -> None:
-    _run_blocks(code, table, slots[0], 0, 1)
-
-
-@parallel
-def _shared(code: Any, table: Any, slots: Any) -> None:
-    for thread in numba.prange(len(slots)):
-        _run_blocks(code, table, slots[thread], thread, len(slots))
-
-
-SHARED = 1 << 15
-"""From so many numbers on, threads share the blocks."""
-
-
-def runner(shape: Layout) -> Any:
-    """Return what runs programs of a layout: a function of the program, the table of addresses and the slots."""
-    return _shared if shape.rows * shape.columns >= SHARED else _alone
-
-
-def scratch(shape: Layout, slots: int, dtype: Any) -> Any:
-    """Return slots for a program, for each thread its own."""
-    threads = numba.get_num_threads() if shape.rows * shape.columns >= SHARED else 1
-    return np.zeros((threads, slots * shape.width), dtype)

@@ -116,6 +116,45 @@ def _factors(v: Any, pixels: int) -> Any:
     return np.repeat(v, pixels, axis=1) if 1 < pixels < FEW // 4 else np.ascontiguousarray(v)
 
 
+# --- over the batch, by one thread -----------------------------------------------------------------------------------
+
+
+@jit
+def batch_forward_alone(x: Any, gamma: Any, beta: Any, eps: Any, relu: Any, out: Any, stats: Any) -> None:
+    """Normalise few numbers (N, C, P); `stats` (4, C) gets means, variances, scales and shifts."""
+    if x.shape[2] >= FEW:
+        for c in range(x.shape[1]):
+            _plane_forward(x, gamma, beta, eps, relu, c, out, stats)
+        return
+    lines, results = _as_lines(x), _as_lines(out)
+    along, parts = _scratch(lines, 3)
+    _prepare_origins(x, along)
+    for tile in range(_tiles(lines)):
+        _tile_moments(lines, along, tile, parts)
+    _settle_lines(x, parts, gamma, beta, eps, stats, along)
+    for tile in range(_tiles(lines)):
+        _tile_normal(lines, along, relu, tile, results)
+
+
+@jit
+def batch_backward_alone(
+    g: Any, x: Any, gamma: Any, mean: Any, var: Any, shift: Any, eps: Any, relu: Any, d_x: Any, sums: Any
+) -> None:
+    """Go back through it; `d_x` has no samples where it is not wanted."""
+    if x.shape[2] >= FEW:
+        for c in range(x.shape[1]):
+            _plane_backward(g, x, gamma, mean, var, shift, eps, relu, c, d_x, sums)
+        return
+    lines, slopes = _as_lines(x), _as_lines(g)
+    along, parts = _scratch(lines, 6)
+    _prepare_lines(x.shape[2], gamma, mean, var, shift, eps, relu, along)
+    for tile in range(_tiles(lines)):
+        _tile_products(slopes, lines, along, tile, parts)
+    _tilt_lines(x, parts, gamma, var, eps, sums, along)
+    for tile in range(_tiles(lines) if len(d_x) else 0):
+        _tile_slopes(slopes, lines, along, tile, _as_lines(d_x))
+
+
 # --- over the batch, a row of pixels at a time -----------------------------------------------------------------------
 
 

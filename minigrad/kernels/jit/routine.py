@@ -1,0 +1,309 @@
+"""Routines: steps of a program that compiled code calls one after another, without Python in between.
+
+On small arrays the calls from Python are what takes the time, not the numbers: a microsecond and more for each step.
+Here a program is a table of *calls*, each two addresses, of a routine and of its *row*; :func:`run` goes down the table
+(threaded code: Bell, 1973). A row holds integers that say what to work on. Arrays are named in it by their places in a
+table of addresses, which is all that changes between two runs.
+
+A routine is a function of the address of its row and of the table, and returns 0; anything else ends the run. The
+table is typed as a pointer to numbers of the dtype that the routine is to work in, which is how the dtype is known.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numba
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from .define import WithThreads, array_at, jit, parallel, part
+from .loss import _losses, _slopes
+from .machine import run_blocks
+from .normalisation import batch_backward_alone, batch_forward_alone
+
+__all__ = ["address", "find", "run", "run_shared", "threads"]
+
+WIDEST = 32
+"""No row has more integers than this."""
+
+
+@jit
+def address(array: Any) -> Any:
+    """Return where an array's numbers are."""
+    return array.ctypes.data
+
+
+# --- running ---------------------------------------------------------------------------------------------------------
+
+
+@intrinsic
+def _call(context: Any, routine: Any, row: Any, table: Any) -> Any:
+    """Call the routine at an address."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        integer = ir.IntType(64)
+        kind = ir.FunctionType(integer, [integer, integer])
+        return builder.call(builder.inttoptr(args[0], kind.as_pointer()), args[1:])
+
+    return types.int64(types.int64, types.int64, types.int64), generate
+
+
+@jit
+def run(calls: Any, table: Any) -> Any:
+    """Make calls, in order, and return 0; or, of the first that has refused, which one it was, counted from 1."""
+    for k in range(len(calls)):
+        if _call(calls[k, 0], calls[k, 1], table.ctypes.data):
+            return k + 1
+    return 0
+
+
+run_shared = WithThreads(run)
+"""The same for calls of which some have threads."""
+
+
+def threads() -> int:
+    """Return how many threads a routine may have."""
+    return int(numba.get_num_threads())
+
+
+@functools.cache
+def find(name: str, dtype: np.dtype[Any]) -> int:
+    """Return the address of a routine for a dtype; it is compiled if it has not been."""
+    signature = types.int64, types.CPointer(numba.from_dtype(dtype))
+    routine = getattr(ROUTINES[name], "compiled", ROUTINES[name])
+    routine.compile(signature)
+    compiled = routine.overloads[signature]
+    return compiled.library.get_pointer_to_function(compiled.fndesc.llvm_cfunc_wrapper_name)
+
+
+@part
+def _open(row: Any, table: Any) -> Any:
+    """Return a row, the table, and 0 and 1 in the routine's dtype."""
+    typed = numba.carray(table, (1,))
+    addresses = array_at(typed.ctypes.data, np.int64(0), WIDEST)
+    return array_at(row, np.int64(0), WIDEST), addresses, typed.dtype.type(0), typed.dtype.type(1)
+
+
+@part
+def _itemsize(table: Any) -> Any:
+    """Return how many bytes a number of the routine's dtype takes."""
+    return numba.carray(table, (1,)).itemsize
+
+
+# --- chains of elementwise instructions ------------------------------------------------------------------------------
+
+
+@jit
+def _chain(row: Any, table: Any) -> Any:
+    """Row: address and length of a program of the vector machine; place and size of its slots."""
+    r, addresses, zero, _ = _open(row, table)
+    run_blocks(array_at(r[0], r[0], r[1] * 5).reshape(r[1], 5), addresses, array_at(addresses[r[2]], zero, r[3]), 0, 1)
+    return 0
+
+
+@jit
+def _chain_of_thread(row: Any, table: Any, thread: Any) -> None:
+    r, addresses, zero, _ = _open(row, table)
+    slots = array_at(addresses[r[2]] + thread * r[3] * _itemsize(table), zero, r[3])
+    run_blocks(array_at(r[0], r[0], r[1] * 5).reshape(r[1], 5), addresses, slots, thread, r[4])
+
+
+@parallel
+def _shared_chain(row: Any, table: Any) -> Any:
+    """The same, and how many threads share the blocks; each has slots of its own."""
+    threads = array_at(row, np.int64(0), WIDEST)[4]
+    for thread in numba.prange(threads):
+        _chain_of_thread(row, table, thread)
+    return 0
+
+
+# --- products and sums -----------------------------------------------------------------------------------------------
+
+
+@intrinsic
+def _gemm(
+    context: Any,
+    function: Any,
+    flip_a: Any,
+    flip_b: Any,
+    m: Any,
+    n: Any,
+    k: Any,
+    one: Any,
+    a: Any,
+    lda: Any,
+    b: Any,
+    ldb: Any,
+    zero: Any,
+    c: Any,
+    ldc: Any,
+) -> Any:
+    """Call BLAS's product of matrices, stored row by row, at an address."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        function, flip_a, flip_b, m, n, k, one, a, lda, b, ldb, zero, c, ldc = args
+        word, integer = ir.IntType(32), ir.IntType(64)
+        kind = ir.FunctionType(
+            ir.VoidType(),
+            [word] * 3 + [integer] * 3 + [one.type] + [integer] * 4 + [one.type] + [integer] * 2,
+        )
+        flips = [builder.trunc(builder.add(integer(111), flip), word) for flip in (flip_a, flip_b)]
+        values = [word(101), *flips, m, n, k, one, a, lda, b, ldb, zero, c, ldc]
+        builder.call(builder.inttoptr(function, kind.as_pointer()), values)
+        return context.get_dummy_value()
+
+    integers = [types.int64] * 6
+    return types.none(*integers, one, *[types.int64] * 4, one, *[types.int64] * 2), generate
+
+
+@jit
+def _matmul(row: Any, table: Any) -> Any:
+    """Row: the product's address; for both arguments place, offset, whether transposed, leading dimension, and step
+    from one matrix to the next; place of the result; rows, columns, length of the sums, and how many matrices.
+    """  # fmt: skip
+    r, addresses, zero, one = _open(row, table)
+    a, b, c = addresses[r[1]] + r[2], addresses[r[6]] + r[7], addresses[r[11]]
+    m, n, k = r[12], r[13], r[14]
+    size = _itemsize(table)
+    for _ in range(r[15]):
+        _gemm(r[0], r[3], r[8], m, n, k, one, a, r[4], b, r[9], zero, c, n)
+        a += r[5]
+        b += r[10]
+        c += m * n * size
+    return 0
+
+
+PART = 1024
+"""How many numbers to add up in their dtype, before float64 takes over."""
+
+
+@jit
+def _sum(row: Any, table: Any) -> Any:
+    """Row: place and offset of x, place of the result, and the axes of x as three: before, within and after the sum."""
+    r, addresses, zero, _ = _open(row, table)
+    before, within, after = r[3], r[4], r[5]
+    x = array_at(addresses[r[0]] + r[1], zero, before * within * after)
+    out = array_at(addresses[r[2]], zero, before * after)
+    if after == 1:
+        for i in range(before):
+            out[i] = _total(x[i * within : (i + 1) * within])
+        return 0
+    for i in range(before):
+        line = out[i * after : (i + 1) * after]
+        line[:] = x[i * within * after : (i * within + 1) * after]
+        for j in range(i * within + 1, (i + 1) * within):
+            other = x[j * after : (j + 1) * after]
+            for q in range(after):
+                line[q] += other[q]
+    return 0
+
+
+@part
+def _total(x: Any) -> Any:
+    total = 0.0
+    for start in range(0, len(x), PART):
+        few = x[start : start + PART]
+        sum_of_few = x.dtype.type(0)
+        for i in range(len(few)):
+            sum_of_few += few[i]
+        total += sum_of_few
+    return total
+
+
+# --- losses ----------------------------------------------------------------------------------------------------------
+
+
+@jit
+def _softmax_loss(row: Any, table: Any) -> Any:
+    """Row: places of scores, labels, loss, highest and total; samples and classes. Refuses labels that are none."""
+    r, addresses, zero, _ = _open(row, table)
+    samples, classes = r[5], r[6]
+    scores = array_at(addresses[r[0]], zero, samples * classes).reshape(samples, classes)
+    labels = array_at(addresses[r[1]], np.int64(0), samples)
+    for i in range(samples):
+        if labels[i] < 0 or labels[i] >= classes:
+            return 1
+    highest, total = array_at(addresses[r[3]], zero, samples), array_at(addresses[r[4]], zero, samples)
+    losses = _losses(scores, labels, highest.reshape(samples, 1), total.reshape(samples, 1))
+    array_at(addresses[r[2]], zero, 1)[0] = losses / samples
+    return 0
+
+
+@jit
+def _softmax_loss_backward(row: Any, table: Any) -> Any:
+    """Row: places of the cotangent, scores, labels, highest, total, and the result; samples and classes."""
+    r, addresses, zero, _ = _open(row, table)
+    samples, classes = r[6], r[7]
+    scale = np.float64(array_at(addresses[r[0]], zero, 1)[0]) / samples
+    scores = array_at(addresses[r[1]], zero, samples * classes).reshape(samples, classes)
+    labels = array_at(addresses[r[2]], np.int64(0), samples)
+    highest = array_at(addresses[r[3]], zero, samples).reshape(samples, 1)
+    total = array_at(addresses[r[4]], zero, samples).reshape(samples, 1)
+    d = array_at(addresses[r[5]], zero, samples * classes).reshape(samples, classes)
+    _slopes(scale, scores, labels, highest, total, d)
+    return 0
+
+
+# --- normalisation ---------------------------------------------------------------------------------------------------
+
+
+@jit
+def _batchnorm(row: Any, table: Any) -> Any:
+    """Row: places of x, gamma and beta, of the result, its mean and variance, and (0 where there is none) of mean and
+    shift for the way back through a rectifier; samples, channels, pixels; the bits of eps; whether to rectify.
+    """  # fmt: skip
+    r, addresses, zero, _ = _open(row, table)
+    samples, channels, pixels = r[7], r[8], r[9]
+    count = samples * channels * pixels
+    x = array_at(addresses[r[0]], zero, count).reshape(samples, channels, pixels)
+    out = array_at(addresses[r[3]], zero, count).reshape(samples, channels, pixels)
+    gamma, beta = array_at(addresses[r[1]], zero, channels), array_at(addresses[r[2]], zero, channels)
+    stats = np.empty((4, channels), x.dtype)
+    batch_forward_alone(x, gamma, beta, array_at(row, 0.0, WIDEST)[10], r[11] != 0, out, stats)
+    array_at(addresses[r[4]], zero, channels)[:] = stats[0]
+    array_at(addresses[r[5]], zero, channels)[:] = stats[1]
+    if r[11]:
+        rectified = array_at(addresses[r[6]], zero, 2 * channels)
+        rectified[:channels] = stats[0]
+        rectified[channels:] = stats[3]
+    return 0
+
+
+@jit
+def _batchnorm_backward(row: Any, table: Any) -> Any:
+    """Row: places of the cotangent, x, gamma, mean, variance, and what the rectifier kept; of the cotangents of x,
+    gamma and beta (-1 where they are not wanted); samples, channels, pixels; the bits of eps; whether rectified.
+    """  # fmt: skip
+    r, addresses, zero, _ = _open(row, table)
+    samples, channels, pixels = r[9], r[10], r[11]
+    count = samples * channels * pixels
+    g = array_at(addresses[r[0]], zero, count).reshape(samples, channels, pixels)
+    x = array_at(addresses[r[1]], zero, count).reshape(samples, channels, pixels)
+    gamma, mean = array_at(addresses[r[2]], zero, channels), array_at(addresses[r[3]], zero, channels)
+    var = array_at(addresses[r[4]], zero, channels)
+    shift = array_at(addresses[r[5]] + r[13] * channels * _itemsize(table), zero, channels)
+    wanted = samples if r[6] >= 0 else 0
+    d_x = array_at(addresses[max(r[6], 0)], zero, wanted * channels * pixels).reshape(wanted, channels, pixels)
+    sums = np.empty((2, channels), x.dtype)
+    eps = array_at(row, 0.0, WIDEST)[12]
+    batch_backward_alone(g, x, gamma, mean, var, shift, eps, r[13] != 0, d_x, sums)
+    for k in range(2):
+        if r[7 + k] >= 0:
+            array_at(addresses[r[7 + k]], zero, channels)[:] = sums[k]
+    return 0
+
+
+ROUTINES: dict[str, Any] = {
+    "batchnorm": _batchnorm,
+    "batchnorm_backward": _batchnorm_backward,
+    "chain": _chain,
+    "chain_shared": _shared_chain,
+    "matmul": _matmul,
+    "sum": _sum,
+    "softmax_loss": _softmax_loss,
+    "softmax_loss_backward": _softmax_loss_backward,
+}
