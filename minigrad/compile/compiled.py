@@ -258,28 +258,28 @@ class _Short:
     def __init__(self, signature: Any, program: Program, model: Any) -> None:
         self.signature = signature
         self.program = program
-        self.params = [(name, w.shape, w.dtype) for name, w in model.params.items()]
-        self.state = [(name, w.shape, w.dtype) for name, w in model.state.items() if not is_generator(w)]
+        self.names, self.order = list(model.params), list(model.state)
         self.generators = [name for name, w in model.state.items() if is_generator(w)]
-        self.order = list(model.state)
+        given = [*model.params.values(), *(w for w in model.state.values() if not is_generator(w))]
+        self.kinds = [(type(w), w.shape, w.dtype) for w in given]
 
     def inputs(self, params: dict[str, Any], state: dict[str, Any]) -> list[Any] | None:
         """Return parameters and state in order, or None if they are of another kind than before."""
-        if len(params) != len(self.params) or len(state) != len(self.order):
+        if list(params) != self.names or list(state) != self.order:
             return None
-        found = [*params.values(), *(w for w in state.values() if not is_generator(w))] if state else [*params.values()]
-        expected = [*self.params, *self.state] if state else self.params
-        if list(params) != [name for name, _, _ in self.params] or list(state) != self.order:
+        found = [*params.values()]
+        if state:
+            found += [w for w in state.values() if not is_generator(w)]
+        try:
+            kinds = [(type(w), w.shape, w.dtype) for w in found]
+        except AttributeError:
             return None
-        for value, (_, shape, dtype) in zip(found, expected):
-            if not isinstance(value, (np.ndarray, np.generic)) or value.shape != shape or value.dtype != dtype:
-                return None
-        return found
+        return found if kinds == self.kinds else None
 
     def results(self, values: list[Any]) -> Any:
         """Return ``(loss, grads, state)`` from what the program returns."""
-        end = 1 + len(self.params)
-        grads = {name: g for (name, _, _), g in zip(self.params, values[1:end])}
+        end = 1 + len(self.names)
+        grads = dict(zip(self.names, values[1:end]))
         return values[0], grads, dict(zip(self.order, values[end:])) if self.order else {}
 
 
@@ -341,9 +341,11 @@ class CompiledModel:
     def _settings(self) -> tuple[Any, ...]:
         """Return what a program depends on beside arrays: the model's numbers and words, and functions put on it."""
         return tuple(
-            (name, value)
-            for name, value in vars(self.model).items()
-            if name[0] != "_" and (isinstance(value, (int, float, str, bool, type(None))) or callable(value))
+            [
+                (name, value)
+                for name, value in vars(self.model).items()
+                if name[0] != "_" and (isinstance(value, (int, float, str, bool, type(None))) or callable(value))
+            ]
         )
 
     def _run(self, program: Callable[[], Any], eagerly: Callable[[], Any]) -> Any:

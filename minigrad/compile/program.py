@@ -19,9 +19,10 @@ from .. import kernels
 from ..autodiff.reverse import own
 from .capture import Captured, Step
 from .combine import combine
-from .fuse import fuse, renumbered
+from .fuse import fuse
+from .native import Native
 from .plan import Plan, is_elementwise, is_sum, size_of
-from .section import Call, Code, Sections, Slot
+from .section import Call, Sections
 
 __all__ = ["Program"]
 
@@ -121,17 +122,17 @@ class _Writer:
         for number, entry in enumerate(captured.inputs):
             self.names[entry] = f"x{number}"
         for entry, value in captured.constants.items():
-            self.names[entry] = self._bind(f"c{entry}", value)
+            self.names[entry] = self.bind(f"c{entry}", value)
         self.once: list[str] = []
         self.each: list[str] = []
-        self._native = None if sections is None else _Native(self, sections, routine)
+        self._native = None if sections is None else Native(self, routine)
         asked = self._asked()
         for number, step in enumerate(captured.steps):
             self._step(number, step, asked)
             done = [self.names[entry] for entry in plan.done.get(number, ()) if entry in self.names]
             self._later([f"{name} = None" for name in done])
         results = [
-            self.names[result] if isinstance(result, int) else self._bind(f"r{number}", result[0])
+            self.names[result] if isinstance(result, int) else self.bind(f"r{number}", result[0])
             for number, result in enumerate(captured.results)
         ]
         if self._native is not None:
@@ -201,7 +202,7 @@ class _Writer:
         """Write lines that must wait for the end of a section, if one is under way."""
         (self.each if self._native is None or not self._native.calls else self._native.after).extend(lines)
 
-    def _bind(self, name: str, value: Any) -> str:
+    def bind(self, name: str, value: Any) -> str:
         self.space[name] = value
         return name
 
@@ -216,7 +217,7 @@ class _Writer:
         if is_sum(step):
             call = self._sum(step, arguments, "None")
         else:
-            call = _as_method(step, arguments) or f"{self._function(step)}({', '.join(arguments)})"
+            call = _as_method(step, arguments) or f"{self.function(step)}({', '.join(arguments)})"
         targets = [f"v{step.entry + number}" for number in range(len(step.shapes))]
         self.names.update(zip(range(step.entry, step.entry + len(targets)), targets))
         name = ", ".join(targets) + "," * bool(step.op.outputs and len(targets) == 1)
@@ -230,34 +231,34 @@ class _Writer:
             (other,) = [p for p in step.parents if p != parent] or [parent]
             dtype = self.specs[other][1] if other in self.specs else None
             if dtype is not None and dtype.kind == "f" and step.dtypes[0] in (dtype, np.dtype(bool)):
-                return self._bind(f"c{parent}_{dtype.char}", np.array(value, dtype))
+                return self.bind(f"c{parent}_{dtype.char}", np.array(value, dtype))
         return self.names[parent]
 
-    def _function(self, step: Step) -> str:
+    def function(self, step: Step) -> str:
         function = step.op.forward
         params = {name: value for name, value in step.params.items() if name != "rng"}
         if params and not isinstance(function, np.ufunc):
             function = functools.partial(function, **params)
-        return self._bind(f"f{step.entry}_{_word(step.op.name)}", function)
+        return self.bind(f"f{step.entry}_{_word(step.op.name)}", function)
 
     def _generator(self, rng: Any) -> str:
         """Return the name of a generator: one of those given at each call, or else the one that was there."""
         for number, generator in enumerate(self.captured.generators):
             if rng is generator:
                 return f"g{number}"
-        return self._bind("rng", rng)
+        return self.bind("rng", rng)
 
     def _writing(self, step: Step, arguments: list[str], target: str) -> str:
         if is_sum(step):
             return self._sum(step, arguments, target)
-        function = self._bind(_word(step.op.name), step.op.forward)
+        function = self.bind(_word(step.op.name), step.op.forward)
         by_name = step.op.forward in (np.maximum, np.minimum)  # whose third position is deprecated
         return f"{function}({', '.join(arguments)}, {'out=' if by_name else ''}{target})"
 
     def _sum(self, step: Step, arguments: list[str], target: str) -> str:
         """Write a sum as the method of the ufunc that NumPy's function comes down to."""
-        axis = self._bind(f"a{step.entry}", step.params["axis"])
-        add = self._bind("add_reduce", np.add.reduce)
+        axis = self.bind(f"a{step.entry}", step.params["axis"])
+        add = self.bind("add_reduce", np.add.reduce)
         return f"{add}({arguments[0]}, {axis}, None, {target}, {bool(step.params['keepdims'])})"
 
     def _unsure(self, results: list[str]) -> list[int]:
@@ -291,168 +292,3 @@ def _as_method(step: Step, arguments: list[str]) -> str:
 
 def _word(name: str) -> str:
     return name if name.isidentifier() else "op"
-
-
-# --- sections of compiled code ---------------------------------------------------------------------------------------
-
-
-class _Native:
-    """Writes the calls of routines: the rows and the table of addresses that they read, and the lines around them.
-
-    The addresses of buffers and constants are in the table from the beginning; those of other arrays are put there in
-    each run.
-
-    Attributes
-    ----------
-    calls : list of (step, call)
-        Those of the section that is under way.
-    numbers : list of str
-        Lines to follow it, which take its results of shape () out of their arrays: Python knows them as numbers.
-    after : list of str
-        Lines to follow them.
-    """
-
-    def __init__(self, writer: _Writer, sections: Sections, routine: Any) -> None:
-        self.writer, self.sections, self.routine = writer, sections, routine
-        self.bind = writer._bind
-        self.calls: list[tuple[Step, Call]] = []
-        self.after: list[str] = []
-        self.numbers: list[str] = []
-        self._numbers: dict[Slot, int] = {}  # of a slot, its place in the table
-        self._given: list[str] = []  # for each, the array that is there from the beginning, or None
-        self._filled: set[Slot] = set()
-        self._copies: set[int] = set()  # entries of which the section reads a copy, perhaps
-        self._room: dict[Any, int] = {}  # scratch for each dtype
-        self._sections = 0
-
-    def call(self, step: Step, call: Call) -> None:
-        """Add a call to the section."""
-        made = {
-            entry for earlier, _ in self.calls for entry in range(earlier.entry, earlier.entry + len(earlier.shapes))
-        }
-        roots = self.writer.plan.roots
-        if any(slot.kind == "value" and not made.isdisjoint(roots[slot.entry]) for slot in call.slots):
-            self.end_section()  # what Python is to make contiguous must be there
-        for place, (shape, dtype) in enumerate(zip(step.shapes, step.dtypes)):
-            self._result(step.entry + place, shape, dtype)
-        for slot in call.slots:
-            self._fill(slot)
-        if call.scratch:
-            self._room[call.dtype] = max(self._room.get(call.dtype, 0), call.scratch)
-        self.calls.append((step, call))
-
-    def _result(self, entry: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-        """Name a result, and make an array for it if it has no buffer."""
-        place = self.writer.plan.place.get(entry)
-        self.writer.names[entry] = f"v{entry}" if place is None else f"b{place}"
-        if place is None:
-            name = f"v{entry}" if shape else f"k{entry}"
-            make, kind = self.bind("empty", np.empty), self.bind(f"d_{dtype.name}", dtype)
-            self.writer.each.append(f"{name} = {make}({shape}, {kind})")
-            self._address(Slot("memory", entry), name)
-            if not shape:
-                self.numbers.append(f"v{entry} = {name}[()]")
-
-    def _fill(self, slot: Slot) -> None:
-        """See to it that the address of an array is in the table."""
-        if slot in self._filled:
-            return
-        writer, entry = self.writer, slot.entry
-        if slot.kind == "scratch":
-            self._number(slot, f"s_{slot.dtype.name}")
-        elif slot.kind == "constant":
-            value = np.asarray(writer.captured.constants[entry], slot.dtype, order="C")  # itself, where it can
-            self._number(slot, self.bind(f"c{entry}_{value.dtype.name}", value))
-        elif slot.kind == "memory" and entry in writer.plan.place:
-            self._number(slot, writer.names[entry])
-        else:
-            name = kept = writer.names[entry]
-            if slot.kind == "value" or not writer.specs[entry][0]:  # a view, or a NumPy scalar, stays what it is
-                kept = f"k{entry}"
-            writer.each.append(f"{kept} = {self.bind('contiguous', _contiguous)}({name})")
-            self._address(slot, kept)
-            if slot.kind == "value":  # which the next section may find changed
-                self._copies.add(entry)
-        self._filled.add(slot)
-
-    def _number(self, slot: Slot, array: str = "None") -> int:
-        if slot not in self._numbers:
-            self._numbers[slot] = len(self._given)
-            self._given.append(array)
-        return self._numbers[slot]
-
-    def _address(self, slot: Slot, name: str) -> None:
-        address = self.bind("address", self.routine.address)
-        self.writer.each.append(f"t[{self._number(slot)}] = {address}({name})")
-        self._filled.add(slot)
-
-    def end_section(self) -> None:
-        """Write the line that makes the calls, and those that follow it."""
-        if self.calls:
-            each, calls = self.writer.each, self.bind(f"calls{self._sections}", self._calls())
-            threads = any(call.routine.endswith("_shared") for _, call in self.calls)
-            call = self.bind("call_shared", self.routine.run_shared) if threads else self.bind("call", self.routine.run)
-            refusing = [(number, step) for number, (step, call) in enumerate(self.calls, 1) if call.refuses]
-            each.append(f"# {', '.join(step.op.name for step, _ in self.calls)}")
-            line = f"{call}({calls}, t)"
-            each.append(f"refused = {line}" if refusing else line)
-            for number, step in refusing:
-                arguments = [self.writer.names[parent] for parent in step.parents]
-                again = ", ".join([self.writer._function(step), *arguments])
-                each.append(f"if refused == {number}: {self.bind('refuse', _refuse)}({again})")
-            self._sections += 1
-            self.calls = []
-        self.writer.each += [*self.numbers, *self.after]
-        for entry in self._copies:
-            self.writer.each.append(f"k{entry} = None")
-            self._filled.discard(Slot("value", entry))
-        self.numbers, self.after, self._copies = [], [], set()
-
-    def _calls(self) -> Any:
-        """Return the calls of the section, as the addresses of routines and rows."""
-        rows = [np.array([self._integer(value) for value in call.row], np.int64) for _, call in self.calls]
-        found = [self.routine.find(call.routine, call.dtype) for _, call in self.calls]
-        self._keep(*rows)
-        return np.array([(where, _address_of(row)) for where, row in zip(found, rows)], np.int64)
-
-    def _integer(self, value: Any) -> int:
-        if isinstance(value, Slot):
-            return self._number(value)
-        if isinstance(value, Code):
-            places = np.array([self._number(slot) for slot in value.slots], np.int64)
-            code = renumbered(value.rows, places)
-            self._keep(code)
-            return _address_of(code)
-        return int(value)
-
-    def _keep(self, *arrays: Any) -> None:
-        """Keep arrays as long as the program: they are known by their addresses alone."""
-        self.writer.space.setdefault("kept", []).extend(arrays)
-
-    def head(self) -> list[str]:
-        """Return the line that makes the table of a run."""
-        return [f"t = {self.bind('table', _table)}({', '.join(self._given)})"] if self._given else []
-
-    @property
-    def scratch(self) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
-        """The arrays to work in, by name."""
-        return {f"s_{dtype.name}": ((room,), dtype) for dtype, room in self._room.items()}
-
-
-def _contiguous(x: Any) -> Any:
-    return np.asarray(x, order="C")
-
-
-def _address_of(array: Any) -> int:
-    return int(array.__array_interface__["data"][0])
-
-
-def _table(*arrays: Any) -> Any:
-    """Return the addresses of arrays, and 0 for those that are not there yet."""
-    return np.array([0 if x is None else _address_of(x) for x in arrays], np.int64)
-
-
-def _refuse(function: Callable[..., Any], *arguments: Any) -> None:
-    """Call an op with what its routine has found wrong, for the op's own message."""
-    function(*arguments)
-    raise RuntimeError(f"{function} takes what its routine refuses")

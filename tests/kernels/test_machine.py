@@ -39,11 +39,20 @@ def execute(code, form, slots, dtype, arrays):
     """Run a program of the machine on arrays, by one thread or several."""
     threads = 3 if form.rows * form.columns >= SHARED else 1
     scratch = np.full((threads, slots * form.width), np.nan, dtype)
-    table = np.array([routine.address(x) for x in (*arrays, scratch)], np.int64)
-    row = np.array([routine.address(code), len(code), len(arrays), slots * form.width, threads], np.int64)
+    arrays = [*arrays, scratch]
+    objects, places = np.array([id(x) for x in arrays]), np.arange(1, len(arrays) + 1)
+    table = np.zeros(len(arrays) + 1, np.int64)
+    table[0] = address(objects)
+    code[1:, 1:3] += np.where(np.isin(code[1:, 0], [INSTRUCTIONS[name] for name in LOADS])[:, None], [0, 1], 0)
+    code[1:, 1] += np.isin(code[1:, 0], [INSTRUCTIONS[name] for name in STORES])
+    row = np.array([address(code), len(code), len(arrays), slots * form.width, threads], np.int64)
     name, run = ("chain", routine.run) if threads == 1 else ("chain_shared", routine.run_shared)
-    calls = np.array([[routine.find(name, np.dtype(dtype)), routine.address(row)]], np.int64)
-    assert run(calls, table) == 0
+    found = routine.find(name, np.dtype(dtype)), address(row)
+    assert run(np.array([(len(arrays), address(places)), found], np.int64), table) == 0
+
+
+def address(x):
+    return x.__array_interface__["data"][0]
 
 
 def zero_safe(function):
@@ -178,15 +187,21 @@ def test_the_same_bits_each_time():
     assert all(np.array_equal(run("exp", x), first) for _ in range(20))
 
 
-@pytest.mark.parametrize("kind", ["read only", "unaligned", "empty", "no axes"])
-def test_addresses(kind):
-    x = np.arange(6.0)
-    if kind == "read only":
-        x.setflags(write=False)
-    elif kind == "unaligned":
-        x = np.empty(49, np.uint8)[1:].view(np.float64)
-    elif kind == "empty":
-        x = x[:0]
-    else:
-        x = np.array(3.0)
-    assert routine.address(x) == x.__array_interface__["data"][0]
+@pytest.mark.parametrize("kind", ["plain", "read only", "unaligned", "strided", "transposed", "subclass", "no axes"])
+def test_addresses_are_looked_up(kind):
+    """The routines' loop reads them where NumPy's header says that an array has them."""
+    x = {
+        "plain": np.arange(6.0),
+        "read only": np.arange(6.0),
+        "unaligned": np.empty(49, np.uint8)[1:].view(np.float64),
+        "strided": np.arange(12.0)[::2],
+        "transposed": np.ones((2, 3)).T,
+        "subclass": np.arange(6.0).view(np.recarray),
+        "no axes": np.array(3.0),
+    }[kind]
+    x.setflags(write=kind != "read only")
+    objects, places, table = np.array([id(x)]), np.array([2]), np.zeros(3, np.int64)
+    table[0] = address(objects)
+    plain = kind not in ("unaligned", "strided", "transposed")
+    assert routine.run(np.array([(1, address(places))]), table) == (0 if plain else -1)
+    assert table[2] == (address(x) if plain else 0)

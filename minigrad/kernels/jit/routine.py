@@ -25,16 +25,10 @@ from .loss import _losses, _slopes
 from .machine import run_blocks
 from .normalisation import batch_backward_alone, batch_forward_alone
 
-__all__ = ["address", "find", "run", "run_shared", "threads"]
+__all__ = ["find", "run", "run_shared", "threads"]
 
 WIDEST = 32
 """No row has more integers than this."""
-
-
-@jit
-def address(array: Any) -> Any:
-    """Return where an array's numbers are."""
-    return array.ctypes.data
 
 
 # --- running ---------------------------------------------------------------------------------------------------------
@@ -52,12 +46,40 @@ def _call(context: Any, routine: Any, row: Any, table: Any) -> Any:
     return types.int64(types.int64, types.int64, types.int64), generate
 
 
+DATA, FLAGS = object.__basicsize__, object.__basicsize__ + 48
+"""Where NumPy's arrays have the address of their numbers and their flags (``PyArrayObject_fields`` in its header)."""
+
+PLAIN = 0x101
+"""The flags of arrays whose numbers lie one after another, each where the processor wants it."""
+
+
 @jit
 def run(calls: Any, table: Any) -> Any:
-    """Make calls, in order, and return 0; or, of the first that has refused, which one it was, counted from 1."""
-    for k in range(len(calls)):
+    """Look up where arrays are, make calls in order, and return 0.
+
+    Parameters
+    ----------
+    calls : array (1 + calls, 2) of int64
+        The first row: of how many arrays to look up the addresses, and where it is written to which places in the table
+        they go. Each other one: the addresses of a routine and of its row.
+    table : array of int64
+        Its first entry is the address of a list of objects: the arrays to look up.
+
+    Returns
+    -------
+    int
+        -1 if one of these arrays is not contiguous (then no call is made); the number of the call that has refused,
+        counted from 1; else 0.
+    """
+    places = array_at(calls[0, 1], np.int64(0), calls[0, 0])
+    objects = array_at(table[0], np.int64(0), calls[0, 0])
+    for k in range(len(places)):
+        if array_at(objects[k] + FLAGS, np.int32(0), 1)[0] & PLAIN != PLAIN:
+            return -1
+        table[places[k]] = array_at(objects[k] + DATA, np.int64(0), 1)[0]
+    for k in range(1, len(calls)):
         if _call(calls[k, 0], calls[k, 1], table.ctypes.data):
-            return k + 1
+            return k
     return 0
 
 
