@@ -188,7 +188,8 @@ class Native:
 
 
 def _contiguous(x: Any) -> Any:
-    return np.asarray(x, order="C")
+    x = np.asarray(x, order="C")
+    return x if x.flags.aligned else x.copy()
 
 
 def _address_of(array: Any) -> int:

@@ -286,15 +286,35 @@ def _matrices(
 def _sum(step: Step, work: Sections) -> Call | None:
     (x,) = step.parents
     shape, dtype = work.specs[x]
-    if dtype not in FLOATS or step.dtypes[0] != dtype or not step.op.__module__.startswith("minigrad"):
+    if dtype not in FLOATS or step.dtypes[0] != dtype or 0 in shape:
         return None
     axis = step.params["axis"]
     axes = range(len(shape)) if axis is None else [axis] if isinstance(axis, (int, np.integer)) else axis
-    axes = sorted(each % max(len(shape), 1) for each in axes)
-    if 0 in shape or not axes or axes != list(range(axes[0], axes[-1] + 1)):
+    four = _alternating(shape, {each % max(len(shape), 1) for each in axes})
+    if four is None:
         return None
-    three = math.prod(shape[: axes[0]]), math.prod(shape[axes[0] : axes[-1] + 1]), math.prod(shape[axes[-1] + 1 :])
-    return Call("sum", dtype, (*work.contiguous(x), *_results(step), *three))
+    threads = min(four[1], work.threads) if math.prod(shape) >= SHARED else 1
+    row = (*work.contiguous(x), *_results(step), *four, threads)
+    return Call("sum" if threads == 1 else "sum_shared", dtype, row)
+
+
+def _alternating(shape: tuple[int, ...], axes: set[int]) -> list[int] | None:
+    """Return a shape as four axes, the first and third of them summed over; None if it alternates more often."""
+    sizes, summed = [1], True
+    for axis, size in enumerate(shape):
+        if size != 1 and (axis in axes) != summed:
+            sizes.append(1)
+            summed = not summed
+        sizes[-1] *= size
+    return [*sizes, 1, 1, 1][:4] if len(sizes) <= 4 else None
+
+
+def _sum_squares(step: Step, work: Sections) -> Call | None:
+    (x,) = step.parents
+    shape, dtype = work.specs[x]
+    if dtype not in FLOATS or step.dtypes[0] != dtype or 0 in shape:
+        return None
+    return Call("sum_squares", dtype, (*work.contiguous(x), *_results(step), math.prod(shape)))
 
 
 def _softmax_loss(step: Step, work: Sections) -> Call | None:
@@ -371,6 +391,7 @@ _CALLS: dict[str, Callable[[Step, Sections], Call | None]] = {
     "batchnorm_backward": _batchnorm_backward,
     "matmul": _matmul,
     "sum": _sum,
+    "sum_squares": _sum_squares,
     "softmax_loss": _softmax_loss,
     "softmax_loss_backward": _softmax_loss_backward,
     "spatial_batchnorm": _batchnorm,

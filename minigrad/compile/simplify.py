@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.primitive import REGISTRY
 from .capture import Captured, Step
 
 __all__ = ["simplify"]
@@ -38,7 +39,10 @@ def draws(step: Step) -> bool:
 
 
 def _shared(steps: list[Step], constants: dict[int, Any]) -> tuple[list[Step], dict[int, int]]:
-    """Leave each step out that an earlier one repeats; return the others, and which entry stands for which."""
+    """Leave each step out that an earlier one repeats, or that changes nothing.
+
+    Return the others, and which entry stands for which.
+    """
     same: dict[int, int] = {}
     first: dict[Any, int] = {}
     for entry, value in constants.items():
@@ -48,6 +52,9 @@ def _shared(steps: list[Step], constants: dict[int, Any]) -> tuple[list[Step], d
     kept = []
     for step in steps:
         step = step._replace(parents=tuple(same.get(parent, parent) for parent in step.parents))
+        if step.op is REGISTRY["stopped"]:  # which is for derivatives; those have been taken
+            same[step.entry] = step.parents[0]
+            continue
         key = None if draws(step) else _step_key(step)
         before = first.setdefault(key, step.entry) if key is not None else step.entry
         if before == step.entry:

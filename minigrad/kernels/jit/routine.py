@@ -205,23 +205,43 @@ PART = 1024
 
 @jit
 def _sum(row: Any, table: Any) -> Any:
-    """Row: place and offset of x, place of the result, and the axes of x as three: before, within and after the sum."""
-    r, addresses, zero, _ = _open(row, table)
-    before, within, after = r[3], r[4], r[5]
-    x = array_at(addresses[r[0]] + r[1], zero, before * within * after)
-    out = array_at(addresses[r[2]], zero, before * after)
-    if after == 1:
-        for i in range(before):
-            out[i] = _total(x[i * within : (i + 1) * within])
-        return 0
-    for i in range(before):
-        line = out[i * after : (i + 1) * after]
-        line[:] = x[i * within * after : (i * within + 1) * after]
-        for j in range(i * within + 1, (i + 1) * within):
-            other = x[j * after : (j + 1) * after]
-            for q in range(after):
-                line[q] += other[q]
+    """Row: place and offset of x, place of the result; the axes of x as four, of which the first and third are summed
+    over; how many threads share the second.
+    """  # fmt: skip
+    _sum_part(row, table, 0, array_at(row, np.int64(0), WIDEST)[4])
     return 0
+
+
+@parallel
+def _shared_sum(row: Any, table: Any) -> Any:
+    kept, threads = array_at(row, np.int64(0), WIDEST)[4], array_at(row, np.int64(0), WIDEST)[7]
+    for k in numba.prange(threads):
+        _sum_part(row, table, kept * k // threads, kept * (k + 1) // threads)
+    return 0
+
+
+@jit
+def _sum_part(row: Any, table: Any, first: Any, last: Any) -> None:
+    """Sum for some of the places on the second axis."""
+    r, addresses, zero, _ = _open(row, table)
+    outer, kept, within, after = r[3], r[4], r[5], r[6]
+    x = array_at(addresses[r[0]] + r[1], zero, outer * kept * within * after)
+    out = array_at(addresses[r[2]], zero, kept * after)
+    for i in range(first, last):
+        if after == 1:
+            total = 0.0
+            for o in range(outer):
+                start = (o * kept + i) * within
+                total += _total(x[start : start + within])
+            out[i] = total
+        else:
+            line = out[i * after : (i + 1) * after]
+            line[:] = 0
+            for o in range(outer):
+                for j in range((o * kept + i) * within, (o * kept + i + 1) * within):
+                    other = x[j * after : (j + 1) * after]
+                    for q in range(after):
+                        line[q] += other[q]
 
 
 @part
@@ -234,6 +254,21 @@ def _total(x: Any) -> Any:
             sum_of_few += few[i]
         total += sum_of_few
     return total
+
+
+@jit
+def _sum_squares(row: Any, table: Any) -> Any:
+    """Row: place and offset of x, place of the result, and how many numbers."""
+    r, addresses, zero, _ = _open(row, table)
+    x, total = array_at(addresses[r[0]] + r[1], zero, r[3]), 0.0
+    for start in range(0, len(x), PART):
+        few = x[start : start + PART]
+        sum_of_few = zero
+        for i in range(len(few)):
+            sum_of_few += few[i] * few[i]
+        total += sum_of_few
+    array_at(addresses[r[2]], zero, 1)[0] = total
+    return 0
 
 
 # --- losses ----------------------------------------------------------------------------------------------------------
@@ -326,6 +361,8 @@ ROUTINES: dict[str, Any] = {
     "chain_shared": _shared_chain,
     "matmul": _matmul,
     "sum": _sum,
+    "sum_shared": _shared_sum,
+    "sum_squares": _sum_squares,
     "softmax_loss": _softmax_loss,
     "softmax_loss_backward": _softmax_loss_backward,
 }
