@@ -17,6 +17,7 @@ import numpy as np
 
 from .. import kernels
 from ..autodiff.reverse import own
+from .assemble import assemble
 from .capture import Captured, Step
 from .combine import combine
 from .fuse import fuse
@@ -47,11 +48,11 @@ class Program:
 
     def __init__(self, captured: Captured) -> None:
         self.captured = captured
-        captured = combine(captured)
+        captured = assemble(combine(captured))
         routine, sections = kernels.compiled("routine"), None
         if routine is not None:
             captured = fuse(captured)
-            sections = Sections(captured, routine.threads())
+            sections = Sections(captured, routine.thread_count())
         plan = Plan(captured, sections.calls if sections is not None else ())
         writer = _Writer(captured, plan, sections, routine)
         self.text = writer.text

@@ -127,7 +127,7 @@ class Sections:
                 self.calls[number] = call
             if any(step.aliases):
                 self._look_through(step)
-            else:
+            elif step.op.name != "assembled":  # which lays its numbers out as its reader wants them
                 for place in range(len(step.shapes)):
                     self._place(step.entry + place)
 
@@ -312,7 +312,7 @@ def _alternating(shape: tuple[int, ...], axes: set[int]) -> list[int] | None:
 def _sum_squares(step: Step, work: Sections) -> Call | None:
     (x,) = step.parents
     shape, dtype = work.specs[x]
-    if dtype not in FLOATS or step.dtypes[0] != dtype or 0 in shape:
+    if dtype not in FLOATS or step.dtypes[0] != dtype or not 0 < math.prod(shape) < SHARED:
         return None
     return Call("sum_squares", dtype, (*work.contiguous(x), *_results(step), math.prod(shape)))
 
@@ -338,7 +338,8 @@ def _softmax_loss_backward(step: Step, work: Sections) -> Call | None:
 
 def _scores_and_labels(scores: int, y: int, work: Sections) -> bool:
     (shape, dtype), (labels, integers) = work.specs[scores], work.specs[y]
-    return dtype in FLOATS and 0 not in shape and len(shape) == 2 and labels == shape[:1] and integers == INTEGERS
+    known = dtype in FLOATS and len(shape) == 2 and labels == shape[:1] and integers == INTEGERS
+    return known and 0 < math.prod(shape) < SHARED  # a kernel has threads for more
 
 
 # --- normalisation ----------------------------------------------------------------------------------------------------

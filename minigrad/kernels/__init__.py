@@ -12,6 +12,7 @@ MODULES = (
     "attention",
     "convolution",
     "dropout",
+    "embedding",
     "loss",
     "normalisation",
     "pooling",

@@ -5,7 +5,7 @@ right class's ``score - highest``, which neither overflows nor loses the digits 
 the exponentials anew from the scores, so that what is kept between the two directions is two numbers per sample, not
 an array as large as the scores.
 
-Losses are added up in float64.
+Losses are added up in float64. Of sequences, all steps of all samples are rows, and some of them may not count.
 """
 
 from __future__ import annotations
@@ -23,15 +23,17 @@ PIECE = 65536
 
 
 @kernel
-def softmax_forward(scores: Any, y: Any) -> tuple[Any, Any, Any]:
+def softmax_forward(scores: Any, y: Any, count: int | None = None) -> tuple[Any, Any, Any]:
     """Compute the mean loss of scores (N, C) with the right classes y (N,).
+
+    With a `count` it is the sum of the losses, divided by that, and rows whose class is -1 do not count.
 
     Returns
     -------
     loss : number of the dtype of the scores
         Of integer scores it is a float.
     highest, total : arrays (N, 1)
-        For each sample the highest score, and the sum of ``exp(scores - highest)``.
+        For each sample that counts the highest score, and the sum of ``exp(scores - highest)``.
     """
     dtype = np.result_type(scores, np.float16)
     highest, total = np.empty((len(y), 1), scores.dtype), np.empty((len(y), 1), dtype)
@@ -42,18 +44,24 @@ def softmax_forward(scores: Any, y: Any) -> tuple[Any, Any, Any]:
         right = powers[np.arange(len(powers)), y[part]]
         np.exp(powers, out=powers)
         np.add.reduce(powers, axis=1, keepdims=True, out=total[part])
-        loss += np.add.reduce(np.log(total[part, 0]) - right, dtype=np.float64)
-    return dtype.type(loss / len(y)), highest, total
+        losses = np.log(total[part, 0]) - right
+        loss += np.add.reduce(losses if count is None else losses[y[part] >= 0], dtype=np.float64)
+    return dtype.type(loss / (len(y) if count is None else count)), highest, total
 
 
 @kernel
-def softmax_backward(g: Any, scores: Any, y: Any, highest: Any, total: Any) -> Any:
-    """Return the cotangent of the scores, ``(softmax(scores) - one_hot(y)) * g / N``, from that of the mean loss."""
-    scale = np.asarray(float(g) / len(y), scores.dtype)
+def softmax_backward(g: Any, scores: Any, y: Any, highest: Any, total: Any, count: int | None = None) -> Any:
+    """Return the cotangent of the scores, ``(softmax(scores) - one_hot(y)) * g / N``, from that of the mean loss.
+
+    With a `count` it is divided by that, and 0 in rows whose class is -1.
+    """
+    scale = np.asarray(float(g) / (len(y) if count is None else count), scores.dtype)
     d = scores - highest
     np.exp(d, out=d)
     d *= scale / total
     d[np.arange(len(y)), y] -= scale
+    if count is not None:
+        d[y < 0] = 0
     return d
 
 

@@ -22,7 +22,7 @@ from .choice import kernel
 
 __all__ = ["gru", "gru_backward", "lstm", "lstm_backward", "rnn", "rnn_backward"]
 
-ROWS = 256
+ROWS = 4096
 """About how many rows, steps times samples, a product of many steps has at most."""
 
 # --- vanilla ---------------------------------------------------------------------------------------------------------

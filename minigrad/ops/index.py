@@ -11,6 +11,7 @@ from numpy.lib.array_utils import normalize_axis_index
 from ..autodiff.reverse import Part
 from ..core.primitive import primitive
 from ..core.tensor import Tensor
+from ..kernels.embedding import add_rows
 
 
 class _Slot:
@@ -77,8 +78,13 @@ def _add_at(out: Any, where: tuple[Any, ...], g: Any) -> None:
     """Add into a contiguous array, ``np.add.at(out, where, g)``, by the numbers of the elements where that is faster.
 
     With a vector of indices into a vector ``np.add.at`` takes a path of its own, several times as fast as any other.
-    For few elements making the numbers costs more than it saves.
+    For few elements making the numbers costs more than it saves. For whole rows there is a kernel.
     """
+    if len(where) == 1 and out.ndim > 1 and out.flags.c_contiguous and g.size:
+        rows = np.asarray(where[0])
+        if g.shape == rows.shape + out.shape[1:]:
+            add_rows(out.reshape(len(out), -1), rows.reshape(-1), g.reshape(rows.size, -1))
+            return
     fast_already = out.ndim == g.ndim == 1 or not out.flags.c_contiguous
     numbers = None if fast_already or g.size < 2000 else _element_numbers(where, out.shape)
     if numbers is None:

@@ -16,6 +16,7 @@ from ..autodiff.fused import fused
 from ..core.errors import DataError, DTypeError, OptionError, ShapeError
 from ..core.explain import where
 from ..core.tensor import value_of
+from ..kernels import loss as kernels
 from .activation import softplus
 from .define import as_array
 from .elementwise import relu
@@ -127,29 +128,19 @@ def temporal_softmax_loss(x, y, mask):
     >>> round(float(mg.temporal_softmax_loss(np.zeros((1, 3, 10)), np.array([[4, 2, 0]]), mask)), 6)
     4.60517
     """
-    x, words, mask = _check_temporal(x, y, mask)
-    highest = x.max(axis=2, keepdims=True)
-    shifted = np.subtract(x, highest, dtype=np.result_type(x, np.float16))  # integer scores become floats
-    right = np.take_along_axis(shifted, words, axis=2)
-    total = np.exp(shifted, out=shifted).sum(axis=2, keepdims=True)
-    return np.sum(np.where(mask, np.log(total) - right, 0)) / len(x), highest, total
+    x, words = _check_temporal(x, y, mask)
+    return kernels.softmax_forward(x.reshape(-1, x.shape[2]), words, len(x))
 
 
 @temporal_softmax_loss.backward
 def temporal_softmax_loss_backward(g, x, y, mask, highest, total, *, wants):
     """(softmax(x) - one_hot(y)) * mask * g / N."""
-    x, words, mask = _check_temporal(x, y, mask)
-    scale = mask * np.asarray(g / len(x), x.dtype)
-    d = x - highest
-    np.exp(d, out=d)
-    d *= scale / total
-    right = np.take_along_axis(d, words, axis=2)
-    np.put_along_axis(d, words, right - scale, axis=2)
-    return d
+    x, words = _check_temporal(x, y, mask)
+    return kernels.softmax_backward(g, x.reshape(-1, x.shape[2]), words, highest, total, len(x)).reshape(x.shape)
 
 
-def _check_temporal(x: Any, y: Any, mask: Any) -> tuple[Any, Any, Any]:
-    """Return scores, words and mask as arrays with three axes; the words that do not count are 0."""
+def _check_temporal(x: Any, y: Any, mask: Any) -> tuple[Any, Any]:
+    """Return scores, and words one after the other; those that do not count are -1."""
     name = where("temporal_softmax_loss")
     x, y, mask = np.asarray(x), np.asarray(y), np.asarray(mask)
     if x.ndim != 3 or not len(x) or not x.shape[2]:
@@ -168,7 +159,7 @@ def _check_temporal(x: Any, y: Any, mask: Any) -> tuple[Any, Any, Any]:
             f"{name}: the word y[{i}, {t}] is {y[i, t]}, and scores {x.shape} have the words 0 to {x.shape[2] - 1}; "
             f"count words from 0, or make the mask false where there is none"
         )
-    return x, np.where(mask, y, 0)[..., None], mask[..., None]
+    return x, np.where(mask, y.astype(np.int64), -1).reshape(-1)
 
 
 def cross_entropy(scores: Any, y: Any, *, smoothing: float = 0.0, weights: Any = None) -> Any:

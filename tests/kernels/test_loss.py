@@ -143,6 +143,33 @@ def test_labels_out_of_range_write_nowhere(shape):
         kernels.softmax_backward(np.float32(1), scores, y, highest, total)
 
 
+@DTYPES
+@pytest.mark.parametrize("shape", [(9, 5), (300, 200)])
+@pytest.mark.parametrize("share", [0, 0.5, 1])
+def test_rows_that_do_not_count(dtype, shape, share):
+    """The others give what they give alone."""
+    scores, y = case(shape, dtype)
+    some = rng.random(len(y)) < share
+    y[~some] = -1
+    loss, highest, total = kernels.softmax_forward(scores, y, 7)
+    d = kernels.softmax_backward(dtype(0.5), scores, y, highest, total, 7)
+    assert not d[~some].any()
+    if some.any():
+        alone, _, _, slopes = both_ways(scores[some], y[some], 0.5)
+        np.testing.assert_allclose(loss, alone * (some.sum() / 7), rtol=1e-5)
+        np.testing.assert_allclose(d[some], slopes * (some.sum() / 7), rtol=1e-5, atol=1e-7)
+    else:
+        assert loss == 0
+
+
+@pytest.mark.parametrize("shape", [(6, 5), (300, 200)])
+def test_labels_out_of_range_among_rows_that_do_not_count(shape):
+    scores, y = case(shape, np.float32)
+    y[1], y[3] = -1, shape[1]
+    with pytest.raises(IndexError):
+        kernels.softmax_forward(scores, y, 1)
+
+
 def test_the_same_bits_each_time():
     scores, y = case((500, 333), np.float32)
     for a, b in zip(both_ways(scores, y), both_ways(scores, y), strict=True):

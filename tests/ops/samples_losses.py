@@ -22,8 +22,9 @@ def temporal_backward(g, x, y, mask):
 
 
 def call_temporal_backward(g, x, y, mask):
-    highest = np.max(x, axis=2, keepdims=True)
-    total = np.sum(np.exp(x - highest), axis=2, keepdims=True)
+    rows = np.reshape(x, (-1, x.shape[2]))
+    highest = np.max(rows, axis=1, keepdims=True)
+    total = np.sum(np.exp(rows - highest), axis=1, keepdims=True)
     return mg.ops.temporal_softmax_loss_backward(g, x, y, mask, highest, total, needs=("x",), unread=())
 
 

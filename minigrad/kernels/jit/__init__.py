@@ -11,6 +11,8 @@ import importlib
 import os
 from typing import Any
 
+from ..memory import keep_freed_memory
+
 __all__ = ["MODULES", "describe", "forks_safely"]
 
 MODULES: tuple[str, ...] = (
@@ -18,6 +20,7 @@ MODULES: tuple[str, ...] = (
     "attention",
     "convolution",
     "dropout",
+    "embedding",
     "loss",
     "machine",
     "normalisation",
@@ -42,7 +45,14 @@ def describe() -> str:
     """Name the version, the threads, and who runs them."""
     from .. import threads
 
-    return f"Numba {_numba().__version__}, {_numba().get_num_threads()} threads ({_layer()}); {threads.describe()}"
+    kept = "kept" if MEMORY_KEPT else "the C library's affair"
+    numba = f"Numba {_numba().__version__}, {_threads()} threads ({_layer()})"
+    return f"{numba}; {threads.describe()}; freed memory is {kept}"
+
+
+def _threads() -> int:
+    """Return how many threads there are, without starting them."""
+    return int(_numba().config.NUMBA_NUM_THREADS)
 
 
 def forks_safely() -> bool:
@@ -61,3 +71,4 @@ if os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
     raise ImportError("NUMBA_DISABLE_JIT is set")
 _numba()
 importlib.import_module(f"{__name__}.define")  # which asks for all that is used of Numba
+MEMORY_KEPT = keep_freed_memory()

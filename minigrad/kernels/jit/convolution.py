@@ -13,7 +13,8 @@ The gradient of the images is such a correlation too: with a stride of 1 one of 
 round, else one for each remainder of the pixels' positions modulo the stride, with the taps that reach those pixels.
 
 Numbers are moved once into the scratch and once out of the registers, and each is used in many multiply-adds, so that
-these take most of the time. One-by-one kernels are left to NumPy: they are a matrix product already.
+these take most of the time. One-by-one kernels are left to NumPy: they are a matrix product already. Three-by-three
+kernels of many channels take fewer products (:mod:`.winograd`).
 """
 
 from __future__ import annotations
@@ -23,10 +24,11 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import get_num_threads, get_thread_id, prange
+from numba import get_thread_id, prange
 
 from ..convolution import Pair, is_pointwise, output_size
-from .define import parallel, part
+from . import winograd
+from .define import parallel, part, thread_count
 from .tile import FILTERS, WIDTH, correlate, lanes, outer
 
 Reach = tuple[tuple[int, ...], tuple[int, ...]]
@@ -86,8 +88,12 @@ def weight_gradient(
     if not _fits(g, x) or is_pointwise(kernel, stride, padding):
         return NotImplemented
     count, filters, *size = g.shape
-    depth = x.shape[1] // groups
-    plan = _plan(count, depth, tuple(size), _reach(kernel, padding, dilation), stride, x.dtype.itemsize)
+    depth, reach = x.shape[1] // groups, _reach(kernel, padding, dilation)
+    if winograd.worth_it(depth, filters // groups, reach, stride):
+        total = np.empty((groups, filters // groups, depth, *kernel), x.dtype)
+        if winograd.sum_over_places(g, x, total, reach):
+            return total.reshape(filters, depth, *kernel)
+    plan = _plan(count, depth, tuple(size), reach, stride, x.dtype.itemsize)
     blocks = -(-(filters // groups) // FILTERS)
     several = min(blocks, SLICE // FILTERS)
     shares = min(plan.unit[0], max(1, SHARES // -(-blocks // several)))
@@ -114,7 +120,7 @@ def _dense(a: Any) -> Any:
 
 
 def _per_thread(dtype: Any, *sizes: int) -> list[Any]:
-    return [np.zeros((get_num_threads(), size), dtype) for size in sizes]
+    return [np.zeros((thread_count(), size), dtype) for size in sizes]
 
 
 def _reach(kernel: Any, padding: tuple[Pair, Pair], dilation: Pair) -> Reach:
@@ -142,6 +148,8 @@ def _correlate(
         Where tap [i, j] looks: (reach[0][i], reach[1][j]) from its place, which is a multiple of the stride.
     """
     groups, filters, depth = w.shape[:3]
+    if step == (1, 1) and winograd.worth_it(depth, filters, reach, stride) and winograd.correlate(x, w, b, out, reach):
+        return
     blocks = -(-filters // FILTERS)
     size = tuple(-(-(n - f) // s) for n, f, s in zip(out.shape[2:], first, step))
     store = out[0].size if step == (1, 1) else 0

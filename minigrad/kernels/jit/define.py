@@ -35,7 +35,20 @@ from numba.extending import intrinsic, overload
 
 from .. import threads
 
-__all__ = ["WithThreads", "array_at", "exp", "expm1", "jit", "log", "log1p", "parallel", "part", "sigmoid", "tanh"]
+__all__ = [
+    "WithThreads",
+    "array_at",
+    "exp",
+    "expm1",
+    "jit",
+    "log",
+    "log1p",
+    "parallel",
+    "part",
+    "sigmoid",
+    "tanh",
+    "thread_count",
+]
 
 FAST = {"reassoc", "contract", "arcp"}
 """Sums may be taken in another order, and a product be added without rounding first; NaN and infinity keep meaning."""
@@ -102,6 +115,12 @@ def jit(function: Callable[..., Any]) -> Any:
 def part(function: Callable[..., Any]) -> Any:
     """Compile a function that only other compiled ones call. A decorator."""
     return numba.njit(error_model="numpy", fastmath=FAST)(function)
+
+
+def thread_count() -> int:
+    """Return how many threads a kernel may have."""
+    with threads.numba_sleeps():  # the question alone starts them
+        return int(numba.get_num_threads())
 
 
 _one_at_a_time = threading.Lock()

@@ -29,22 +29,23 @@ PART = 1024
 INTEGERS = np.dtype(np.int64)
 
 
-def softmax_forward(scores: Any, y: Any) -> Any:
+def softmax_forward(scores: Any, y: Any, count: int | None = None) -> Any:
     if not _served(scores):
         return NotImplemented
     highest, total = np.empty((len(scores), 1), scores.dtype), np.empty((len(scores), 1), scores.dtype)
     forward = _forward if scores.size < ALONE else _forward_shared
-    loss = forward(np.ascontiguousarray(scores), _labels(y), highest, total)
-    return scores.dtype.type(loss / len(y)), highest, total
+    loss = forward(np.ascontiguousarray(scores), _labels(y), count is not None, highest, total)
+    return scores.dtype.type(loss / (len(y) if count is None else count)), highest, total
 
 
-def softmax_backward(g: Any, scores: Any, y: Any, highest: Any, total: Any) -> Any:
+def softmax_backward(g: Any, scores: Any, y: Any, highest: Any, total: Any, count: int | None = None) -> Any:
     if not _served(scores) or highest.dtype != scores.dtype or total.dtype != scores.dtype:
         return NotImplemented
     d = np.empty(scores.shape, scores.dtype)
     backward = _backward if scores.size < ALONE else _backward_shared
     statistics = np.ascontiguousarray(highest), np.ascontiguousarray(total)
-    backward(float(g) / len(y), np.ascontiguousarray(scores), _labels(y), *statistics, d)
+    scale = float(g) / (len(y) if count is None else count)
+    backward(scale, np.ascontiguousarray(scores), _labels(y), count is not None, *statistics, d)
     return d
 
 
@@ -62,14 +63,14 @@ def _labels(y: Any) -> Any:
 
 
 @jit
-def _forward(scores: Any, y: Any, highest: Any, total: Any) -> Any:
-    _check(y, scores.shape[1])
+def _forward(scores: Any, y: Any, some: bool, highest: Any, total: Any) -> Any:
+    _check_labels(y, some, scores.shape[1])
     return _losses(scores, y, highest, total)
 
 
 @parallel
-def _forward_shared(scores: Any, y: Any, highest: Any, total: Any) -> Any:
-    _check(y, scores.shape[1])
+def _forward_shared(scores: Any, y: Any, some: bool, highest: Any, total: Any) -> Any:
+    _check_labels(y, some, scores.shape[1])
     rows = _block(scores)
     losses = np.empty((len(scores) + rows - 1) // rows)
     for k in prange(len(losses)):
@@ -79,18 +80,24 @@ def _forward_shared(scores: Any, y: Any, highest: Any, total: Any) -> Any:
 
 
 @jit
-def _backward(scale: Any, scores: Any, y: Any, highest: Any, total: Any, d: Any) -> None:
-    _check(y, scores.shape[1])
+def _backward(scale: Any, scores: Any, y: Any, some: bool, highest: Any, total: Any, d: Any) -> None:
+    _check_labels(y, some, scores.shape[1])
     _slopes(scale, scores, y, highest, total, d)
 
 
 @parallel
-def _backward_shared(scale: Any, scores: Any, y: Any, highest: Any, total: Any, d: Any) -> None:
-    _check(y, scores.shape[1])
+def _backward_shared(scale: Any, scores: Any, y: Any, some: bool, highest: Any, total: Any, d: Any) -> None:
+    _check_labels(y, some, scores.shape[1])
     rows = _block(scores)
     for k in prange((len(scores) + rows - 1) // rows):
         at = slice(k * rows, (k + 1) * rows)
         _slopes(scale, scores[at], y[at], highest[at], total[at], d[at])
+
+
+@part
+def _check_labels(y: Any, some: bool, classes: Any) -> None:
+    """Refuse wrong labels; if only some rows count, -1 is right for the others."""
+    _check(np.maximum(y, 0) if some else y, classes)
 
 
 @part
@@ -114,8 +121,12 @@ def _block(scores: Any) -> Any:
 
 @part
 def _losses(scores: Any, y: Any, highest: Any, total: Any) -> Any:
+    """Return the sum of the losses of rows. Those with a negative label are not read."""
     losses = 0.0
     for i in range(len(scores)):
+        if y[i] < 0:
+            highest[i, 0], total[i, 0] = np.inf, 1
+            continue
         row = scores[i]
         top = _highest(row)
         powers = _sum_of_powers(row, top)
@@ -126,7 +137,11 @@ def _losses(scores: Any, y: Any, highest: Any, total: Any) -> Any:
 
 @part
 def _slopes(scale: Any, scores: Any, y: Any, highest: Any, total: Any, d: Any) -> None:
+    """Write the cotangents of rows, zeros for those with a negative label."""
     for i in range(len(scores)):
+        if y[i] < 0:
+            d[i] = 0
+            continue
         row, slopes, top = scores[i], d[i], highest[i, 0]
         factor = d.dtype.type(scale / total[i, 0])
         for j in range(len(row)):

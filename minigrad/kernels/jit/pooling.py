@@ -1,7 +1,8 @@
 """Pooling for Numba: image by image, and in it a row of windows at a time.
 
-Maxima and sums are taken down the columns first, which goes along rows of pixels that lie together, into one row that
-stays in the cache; then along this row, window by window. The way back goes through the windows one after the other, so
+Maxima are taken of as many neighbouring windows at once as a vector has numbers, in registers. Sums are taken down the
+columns first, which goes along rows of pixels that lie together, into one row that stays in the cache; then along this
+row, window by window. The way back goes through the windows one after the other, so
 that overlapping ones need no care, while the image stays in the cache. Margins are never written around images: where a
 window's row is outside there is nothing to read, and the one row has margins of its own.
 """
@@ -12,8 +13,13 @@ from typing import Any
 
 import numba
 import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
 
-from .define import jit, parallel
+from .define import jit, parallel, part
+from .tile import BYTES, Code
 
 __all__ = ["first_maximum", "put", "spread", "window_sum"]
 
@@ -94,58 +100,79 @@ def _maxima(x: Any, frame: Any, highest: Any, choice: Any) -> None:
 
 @jit
 def _maxima_of_image(x: Any, frame: Any, highest: Any, choice: Any) -> None:
-    """Write each window's maximum and place.
-
-    For the loops to be over vectors of one kind, places are kept as floats, and the maxima of columns are sorted by the
-    remainder of the column modulo the stride: then neighbouring windows read neighbours.
-    """
-    rows, columns, down, along, top, left, right = frame
-    width, each = x.shape[1], (left + x.shape[1] + right) // along + 1
-    best, which = np.empty(each * along, x.dtype), np.zeros(each * along, x.dtype)
-    best[:] = -np.inf
-    sorted_best, sorted_which = np.empty((along, each), x.dtype), np.empty((along, each), x.dtype)
-    places = np.empty(highest.shape[1], x.dtype)
+    """Write each window's maximum and place: of neighbouring windows together, save where they are over a margin."""
+    rows, columns, down, along, top, left, _ = frame
+    height, width = x.shape
+    pixels, values, places = x.reshape(x.size), highest.reshape(highest.size), choice.reshape(choice.size)
+    lane, wide = BYTES // x.itemsize, highest.shape[1]
+    begin = min(-(-left // along), wide)
+    end = max(min((width + left - columns) // along + 1, wide), begin)
+    above, below = -(-top // down), (height + top - rows) // down  # the first and last row of windows that are inside
     for p in range(len(highest)):
-        best[left : left + width] = -np.inf
-        which[left : left + width] = 0
-        for i in range(rows):
-            r = p * down - top + i
-            if 0 <= r < len(x):
-                _raise_columns(x[r], x.dtype.type(i * columns), best[left : left + width], which[left : left + width])
-        for rest in range(along):
-            for k in range(each):
-                sorted_best[rest, k] = best[k * along + rest]
-                sorted_which[rest, k] = which[k * along + rest]
-        for j in range(columns):
-            seen, numbers = sorted_best[j % along, j // along :], sorted_which[j % along, j // along :]
-            _raise_windows(seen, numbers, j, highest[p], places)
-        for q in range(len(places)):
-            choice[p, q] = np.uint8(places[q])
+        if p < above or p > below or end - begin < lane:
+            _maxima_of_windows(x, frame, p, 0, wide, highest, choice)
+            continue
+        row = (p * down - top) * width - left
+        for q in range(begin, end, lane):
+            q = min(q, end - lane)
+            _maxima_of_neighbours(values, places, p * wide + q, pixels, row + q * along, width, rows, columns, along)
+        if begin > 0 or end < wide:
+            _maxima_of_windows(x, frame, p, 0, begin, highest, choice)
+            _maxima_of_windows(x, frame, p, end, wide, highest, choice)
 
 
-@jit
-def _raise_columns(row: Any, place: Any, best: Any, which: Any) -> None:
-    """Raise the maxima of columns to a row of pixels."""
-    for w in range(len(row)):
-        value, highest = row[w], best[w]
-        which[w] = place if value > highest else which[w]
-        best[w] = value if (value > highest) | (value != value) else highest
+@part
+def _maxima_of_windows(x: Any, frame: Any, p: int, first: int, last: int, highest: Any, choice: Any) -> None:
+    """Look at some windows of row p one by one."""
+    rows, columns, down, along, top, left, _ = frame
+    height, width = x.shape
+    for q in range(first, last):
+        r, c = p * down - top, q * along - left
+        best, which = x.dtype.type(-np.inf), 0
+        for i in range(max(-r, 0), min(rows, height - r)):
+            for j in range(max(-c, 0), min(columns, width - c)):
+                value = x[r + i, c + j]
+                which = i * columns + j if value > best else which
+                best = value if (value > best) | (value != value) else best
+        highest[p, q] = best
+        choice[p, q] = which
 
 
-@jit
-def _raise_windows(best: Any, which: Any, j: Any, highest: Any, places: Any) -> None:
-    """Raise the maxima of windows to those of their columns j. Among equal ones the first place is taken."""
-    first = best.dtype.type(j)
-    if j == 0:
-        for q in range(len(highest)):
-            highest[q] = best[q]
-            places[q] = which[q]
-    else:
-        for q in range(len(highest)):
-            value, place, top, top_place = best[q], which[q] + first, highest[q], places[q]
-            better = (value > top) | ((value == top) & (place < top_place))
-            places[q] = place if better else top_place
-            highest[q] = value if better | (value != value) else top
+@intrinsic
+def _maxima_of_neighbours(typing: Any, highest: Any, choice: Any, at: Any, x: Any, start: Any, pitch: Any, rows: Any,
+                          columns: Any, along: Any) -> Any:  # fmt: skip
+    """Write the maxima and places of as many windows as a vector has numbers, from ``highest[at]`` on.
+
+    The first begins at ``x[start]``, the next `along` further; rows are a `pitch` apart.
+    """
+    signature = types.void(highest, choice, at, x, start, pitch, rows, columns, along)
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        code = Code(context, builder, signature, args)
+        highest, choice, at, x, start, pitch, rows, columns, along = code.args
+        size = code.vector.count
+        count = ir.VectorType(ir.IntType(8 * code.itemsize), size)
+        best = cgutils.alloca_once_value(builder, ir.Constant(code.vector, None))
+        builder.store(code.spread(ir.Constant(code.number, -np.inf)), best)
+        which = cgutils.alloca_once_value(builder, ir.Constant(count, None))
+        builder.store(ir.Constant(count, None), which)
+        with cgutils.for_range(builder, rows) as down:
+            row = code.plus(start, code.times(down.index, pitch))
+            with cgutils.for_range(builder, columns) as across:
+                values = code.every(x, code.plus(row, across.index), along)
+                number = builder.trunc(code.plus(code.times(down.index, columns), across.index), count.element)
+                old = builder.load(best)
+                higher = builder.fcmp_ordered(">", values, old)
+                missing = builder.fcmp_unordered("uno", values, values)
+                builder.store(builder.select(higher, code.spread(number), builder.load(which)), which)
+                builder.store(builder.select(builder.or_(higher, missing), values, old), best)
+        code.store(builder.load(best), highest, at)
+        small = ir.VectorType(ir.IntType(8), size)
+        target = builder.bitcast(builder.gep(choice, [at]), small.as_pointer())
+        builder.store(builder.trunc(builder.load(which), small), target, align=1)
+        return context.get_dummy_value()
+
+    return signature, generate
 
 
 @parallel

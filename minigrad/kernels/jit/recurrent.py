@@ -1,9 +1,13 @@
-"""Recurrent networks, the arithmetic of a step's gates in one compiled loop.
+"""Recurrent networks: each thread takes some of the samples through all steps.
 
-As in NumPy the steps come first, and the matrix products are BLAS's. What stands between two of them (biases, sigmoids
-and hyperbolic tangents, the new state; on the way back, all cotangents of what goes into the gates) is one pass over
-the numbers of the step, one sample at a time, by one thread: the products of the steps before and after take turns with
-it many times in a millisecond, and a second thread costs more to wake up than it would save.
+Samples do not wait for each other, only steps do. So a thread that goes through all steps with its samples never meets
+another, and what belongs to one step of its samples stays in its cache from the product to the new state. The weights
+are packed once for all steps (see :mod:`.product`). All gradients of weights are products over all steps, and BLAS's.
+
+Arrays have samples first inside, and steps first, as in NumPy's kernels, to the outside: those are views. Where there
+are too few numbers for packing to be worth it, NumPy's kernels run.
+
+The gated recurrent unit has BLAS's products between compiled passes over one step's numbers, by one thread.
 """
 
 from __future__ import annotations
@@ -11,26 +15,41 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
+import numba
 import numpy as np
 
 from ..recurrent import (
     _add_gradients_of_h,
     _add_gradients_of_x,
+    _add_product,
     _no_gradients,
     _of,
     _parts,
     _paths,
     _project,
     _room,
+    _steps_of_a_part,
 )
-from .define import jit, sigmoid, tanh
+from .define import jit, parallel, sigmoid, tanh, thread_count
+from .define import part as inner  # `part` is one of a sequence here
+from .product import PANEL, lanes, pack, pack_transpose, panels, rows_times_panel
 
 __all__ = ["gru", "gru_backward", "lstm", "lstm_backward", "rnn", "rnn_backward"]
+
+FEW = 32
+"""Weights that fewer rows, steps times samples, are multiplied with are not worth packing."""
+
+SAMPLES = 48
+"""How many samples a thread takes at a time, at most."""
 
 
 def _declined(*arrays: Any) -> bool:
     """Whether NumPy's kernel is to be taken: for other dtypes, and where there is nothing to do."""
     return arrays[0].dtype not in (np.float32, np.float64) or not all(x.size for x in arrays)
+
+
+def _too_few(x: Any) -> bool:
+    return x.shape[1] == 1 or x.shape[0] * x.shape[1] < FEW
 
 
 def _steps_first(g: Any) -> Any:
@@ -41,122 +60,291 @@ def _steps_first(g: Any) -> Any:
 
 
 def rnn(x: Any, h0: Any, Wx: Any, Wh: Any, b: Any) -> Any:
-    if _declined(h0, x):
+    if _declined(h0, x) or _too_few(x):
         return NotImplemented
-    (path,) = _paths(x.shape[1], h0)
-    _project(x, Wx, out=path[1:])
-    product, b = np.empty_like(path[0]), np.array(b)
-    for t in range(len(path) - 1):
-        np.matmul(path[t], Wh, out=product)
-        _rnn_step(t, path, product, b)
-    return path
+    paths = _starting(x, h0)
+    _rnn(np.ascontiguousarray(x), *_packed(Wx, Wh, b), paths[0], _share(x))
+    return np.swapaxes(paths[0], 0, 1)
+
+
+@parallel
+def _rnn(x: Any, Wx: Any, Wh: Any, b: Any, path: Any, share: int) -> None:
+    for k in numba.prange((len(x) + share - 1) // share):
+        _rnn_of_some(slice(k * share, (k + 1) * share), x, Wx, Wh, b, path)
 
 
 @jit
-def _rnn_step(t: int, path: Any, product: Any, b: Any) -> None:
-    for n in range(len(product)):
-        a, u = path[t + 1, n], product[n]
-        for j in range(b.size):
-            a[j] = tanh(a[j] + u[j] + b[j])
+def _rnn_of_some(some: slice, x: Any, Wx: Any, Wh: Any, b: Any, path: Any) -> None:
+    x, path = x[some], path[some]
+    into = np.empty((len(x), len(b)), x.dtype)
+    for t in range(x.shape[1]):
+        _add_products(t, x, path, Wx, Wh, b, into)
+        for n in range(len(x)):
+            a, after = into[n], path[n, t + 1]
+            for j in range(after.size):
+                after[j] = tanh(a[j])
 
 
 def rnn_backward(g: Any, x: Any, Wx: Any, Wh: Any, path: Any, wants: Collection[str]) -> Any:
-    if _declined(path, x):
+    if _declined(path, x) or _too_few(x):
         return NotImplemented
-    found = _no_gradients(wants, x, Wx, Wh)
-    g, d_h, turned = _steps_first(g), np.zeros_like(path[0]), Wh.T
-    room = _room(x, path.shape[2], path.dtype)
-    for part in _parts(x):
-        d_into = _of(part, room)
-        for t in reversed(range(part.start, part.stop)):
-            d_a = d_into[t - part.start]
-            _rnn_step_back(t, g, d_h, path, d_a)
-            np.matmul(d_a, turned, out=d_h)
-        _add_gradients_of_h(found, part, path, d_into)
-        _add_gradients_of_x(found, part, x, Wx, d_into)
-    return {"h0": d_h, **found}
+    g, path, turned = np.ascontiguousarray(g), _samples_first(path), _packed_turned(Wh)
+    d_h = np.zeros_like(path[:, 0])
+    gradients = _Gradients(wants, x, Wx, Wh)
+    for part, d_into in gradients.parts():
+        _rnn_backward(part.start, g, path, turned, d_into, d_h, _share(x))
+        gradients.add(part, path, d_into)
+    return {"h0": d_h, **gradients.found}
+
+
+@parallel
+def _rnn_backward(first: int, g: Any, path: Any, turned: Any, d_into: Any, d_h: Any, share: int) -> None:
+    for k in numba.prange((len(g) + share - 1) // share):
+        _rnn_backward_of_some(slice(k * share, (k + 1) * share), first, g, path, turned, d_into, d_h)
 
 
 @jit
-def _rnn_step_back(t: int, g: Any, d_h: Any, path: Any, d_into: Any) -> None:
-    one = d_h.dtype.type(1)
-    for n in range(len(d_h)):
-        above, back, h, d = g[t, n], d_h[n], path[t + 1, n], d_into[n]
-        for j in range(d.size):
-            d[j] = (above[j] + back[j]) * (one - h[j] * h[j])
+def _rnn_backward_of_some(some: slice, first: int, g: Any, path: Any, turned: Any, d_into: Any, d_h: Any) -> None:
+    g, path, d_into, d_h = g[some], path[some], d_into[some], d_h[some]
+    one = g.dtype.type(1)
+    back = _with_room(d_h)
+    for t in range(d_into.shape[1] - 1, -1, -1):
+        for n in range(len(g)):
+            above, through, h, d = g[n, first + t], back[n], path[n, first + t + 1], d_into[n, t]
+            for j in range(d.size):
+                d[j] = (above[j] + through[j]) * (one - h[j] * h[j])
+        _turn_back(t, d_into, turned, back)
+    d_h[:] = back[:, : d_h.shape[1]]
 
 
 # --- long short-term memory ------------------------------------------------------------------------------------------
 
 
 def lstm(x: Any, h0: Any, c0: Any, Wx: Any, Wh: Any, b: Any) -> Any:
-    if _declined(h0, x):
+    if _declined(h0, x) or _too_few(x):
         return NotImplemented
-    gates, paths = _project(x, Wx), _paths(x.shape[1], h0, c0)
-    product, b = np.empty(gates.shape[1:], gates.dtype), np.array(b)
-    for t in range(len(gates)):
-        np.matmul(paths[0, t], Wh, out=product)
-        _lstm_step(t, gates, paths, product, b)
-    return paths, gates
+    paths, gates = _starting(x, h0, c0), np.empty((*x.shape[:2], Wx.shape[1]), Wx.dtype)
+    _lstm(np.ascontiguousarray(x), *_packed(Wx, Wh, b), paths, gates, _share(x))
+    return np.swapaxes(paths, 1, 2), np.swapaxes(gates, 0, 1)
+
+
+@parallel
+def _lstm(x: Any, Wx: Any, Wh: Any, b: Any, paths: Any, gates: Any, share: int) -> None:
+    for k in numba.prange((len(x) + share - 1) // share):
+        _lstm_of_some(slice(k * share, (k + 1) * share), x, Wx, Wh, b, paths[0], paths[1], gates)
 
 
 @jit
-def _lstm_step(t: int, gates: Any, paths: Any, product: Any, b: Any) -> None:
-    width = paths.shape[3]
+def _lstm_of_some(some: slice, x: Any, Wx: Any, Wh: Any, b: Any, states: Any, cells: Any, gates: Any) -> None:
+    x, states, cells, gates = x[some], states[some], cells[some], gates[some]
+    into, width = np.empty((len(x), len(b)), x.dtype), states.shape[2]
     sigmoids = 3 * width
-    for n in range(len(product)):
-        a, u = gates[t, n], product[n]
-        for j in range(sigmoids):
-            a[j] = sigmoid(a[j] + u[j] + b[j])
-        i, f, o, new = a[:width], a[width : 2 * width], a[2 * width : sigmoids], a[sigmoids:]
-        last, last_bias = u[sigmoids:], b[sigmoids:]
-        for j in range(width):
-            new[j] = tanh(new[j] + last[j] + last_bias[j])
-        c, c_after, h_after = paths[1, t, n], paths[1, t + 1, n], paths[0, t + 1, n]
-        for j in range(width):
-            c_after[j] = f[j] * c[j] + i[j] * new[j]
-        for j in range(width):
-            h_after[j] = o[j] * tanh(c_after[j])
+    for t in range(x.shape[1]):
+        _add_products(t, x, states, Wx, Wh, b, into)
+        for n in range(len(x)):
+            u, a = into[n], gates[n, t]
+            for j in range(sigmoids):
+                a[j] = sigmoid(u[j])
+            i, f, o, new, last = a[:width], a[width : 2 * width], a[2 * width : sigmoids], a[sigmoids:], u[sigmoids:]
+            c, c_after, h_after = cells[n, t], cells[n, t + 1], states[n, t + 1]
+            for j in range(width):
+                new[j] = tanh(last[j])
+            for j in range(width):
+                c_after[j] = f[j] * c[j] + i[j] * new[j]
+            for j in range(width):
+                h_after[j] = o[j] * tanh(c_after[j])
 
 
 def lstm_backward(g: Any, x: Any, Wx: Any, Wh: Any, paths: Any, gates: Any, wants: Collection[str]) -> Any:
-    if _declined(paths, x):
+    if _declined(paths, x) or _too_few(x):
         return NotImplemented
-    found = _no_gradients(wants, x, Wx, Wh)
-    d_h, d_c, turned = np.zeros_like(paths[0, 0]), np.zeros_like(paths[1, 0]), Wh.T
-    g_h, g_c, room = _steps_first(g[0]), g[1], _room(x, gates.shape[2], gates.dtype)
-    for part in _parts(x):
-        d_into = _of(part, room)
-        for t in reversed(range(part.start, part.stop)):
-            d_a = d_into[t - part.start]
-            if g_c is not None:
-                d_c += g_c[:, t]
-            _lstm_step_back(t, g_h, d_h, d_c, paths, gates, d_a)
-            np.matmul(d_a, turned, out=d_h)
-        _add_gradients_of_h(found, part, paths[0], d_into)
-        _add_gradients_of_x(found, part, x, Wx, d_into)
-    return {"h0": d_h, "c0": d_c, **found}
+    g_h, turned = np.ascontiguousarray(g[0]), _packed_turned(Wh)
+    g_c = np.empty((0, 0, 0), g_h.dtype) if g[1] is None else np.ascontiguousarray(g[1])
+    states, cells, gates = map(_samples_first, (paths[0], paths[1], gates))
+    d_h, d_c = np.zeros_like(states[:, 0]), np.zeros_like(cells[:, 0])
+    gradients = _Gradients(wants, x, Wx, Wh)
+    for part, d_into in gradients.parts():
+        _lstm_backward(part.start, g_h, g_c, cells, gates, turned, d_into, d_h, d_c, _share(x))
+        gradients.add(part, states, d_into)
+    return {"h0": d_h, "c0": d_c, **gradients.found}
+
+
+@parallel
+def _lstm_backward(
+    first: int, g: Any, g_c: Any, cells: Any, gates: Any, turned: Any, d_into: Any, d_h: Any, d_c: Any, share: int
+) -> None:
+    for k in numba.prange((len(g) + share - 1) // share):
+        some = slice(k * share, (k + 1) * share)
+        _lstm_backward_of_some(some, first, g, g_c, cells, gates, turned, d_into, d_h, d_c)
 
 
 @jit
-def _lstm_step_back(t: int, g: Any, d_h: Any, d_c: Any, paths: Any, gates: Any, d_into: Any) -> None:
-    """Write the cotangents of what goes into the gates, and that of the cell before the step in place of d_c."""
-    width, one = d_h.shape[1], d_h.dtype.type(1)
-    for n in range(len(d_h)):
-        a, d = gates[t, n], d_into[n]
-        i, f, o, new = a[:width], a[width : 2 * width], a[2 * width : 3 * width], a[3 * width :]
-        d_i, d_f, d_o, d_new = d[:width], d[width : 2 * width], d[2 * width : 3 * width], d[3 * width :]
-        above, back, carried, before, after = g[t, n], d_h[n], d_c[n], paths[1, t, n], paths[1, t + 1, n]
-        for j in range(width):
-            tanh_c, total = tanh(after[j]), above[j] + back[j]
-            d_o[j] = total * tanh_c * (o[j] * (one - o[j]))
-            carried[j] += total * o[j] * (one - tanh_c * tanh_c)
-        for j in range(width):
-            d_i[j] = carried[j] * new[j] * (i[j] * (one - i[j]))
-            d_new[j] = carried[j] * i[j] * (one - new[j] * new[j])
-        for j in range(width):
-            d_f[j] = carried[j] * before[j] * (f[j] * (one - f[j]))
-            carried[j] *= f[j]
+def _lstm_backward_of_some(
+    some: slice, first: int, g: Any, g_c: Any, cells: Any, gates: Any, turned: Any, d_into: Any, d_h: Any, d_c: Any
+) -> None:
+    """Write the cotangents of what goes into the gates, and those of the states before in place of those after."""
+    g, g_c, cells, gates, d_into, d_h, d_c = (
+        g[some], g_c[some], cells[some], gates[some], d_into[some], d_h[some], d_c[some]
+    )  # fmt: skip
+    width, one = d_h.shape[1], g.dtype.type(1)
+    back = _with_room(d_h)
+    for t in range(d_into.shape[1] - 1, -1, -1):
+        for n in range(len(g)):
+            a, d = gates[n, first + t], d_into[n, t]
+            i, f, o, new = a[:width], a[width : 2 * width], a[2 * width : 3 * width], a[3 * width :]
+            d_i, d_f, d_o, d_new = d[:width], d[width : 2 * width], d[2 * width : 3 * width], d[3 * width :]
+            above, through, carried = g[n, first + t], back[n], d_c[n]
+            before, after = cells[n, first + t], cells[n, first + t + 1]
+            if len(g_c):
+                from_cell = g_c[n, first + t]
+                for j in range(width):
+                    carried[j] += from_cell[j]
+            for j in range(width):
+                tanh_c, total = tanh(after[j]), above[j] + through[j]
+                d_o[j] = total * tanh_c * (o[j] * (one - o[j]))
+                carried[j] += total * o[j] * (one - tanh_c * tanh_c)
+            for j in range(width):
+                d_i[j] = carried[j] * new[j] * (i[j] * (one - i[j]))
+                d_new[j] = carried[j] * i[j] * (one - new[j] * new[j])
+            for j in range(width):
+                d_f[j] = carried[j] * before[j] * (f[j] * (one - f[j]))
+                carried[j] *= f[j]
+        _turn_back(t, d_into, turned, back)
+    d_h[:] = back[:, :width]
+
+
+# --- both ------------------------------------------------------------------------------------------------------------
+
+
+def _share(x: Any) -> int:
+    """Return how many samples a thread takes at a time."""
+    threads = thread_count()
+    rounds = -(-len(x) // (threads * SAMPLES))
+    return -(-len(x) // (threads * rounds))
+
+
+def _starting(x: Any, *starts: Any) -> Any:
+    """Return room for a path from each start, samples first, (number of starts, N, T + 1, H)."""
+    samples, width = starts[0].shape
+    paths = np.empty((len(starts), samples, x.shape[1] + 1, width), starts[0].dtype)
+    for path, start in zip(paths, starts):
+        path[:, 0] = start
+    return paths
+
+
+def _samples_first(path: Any) -> Any:
+    return np.ascontiguousarray(np.swapaxes(path, 0, 1))
+
+
+def _whole(columns: int, x: Any) -> int:
+    """Return how many columns whole panels have that hold so many."""
+    wide = PANEL // x.itemsize
+    return -(-columns // wide) * wide
+
+
+def _packed(Wx: Any, Wh: Any, b: Any) -> tuple[Any, Any, Any]:
+    """Return weights and biases in whole panels."""
+    columns = len(b)
+    bias = np.zeros(_whole(columns, b), b.dtype)
+    bias[:columns] = b
+    found = [np.empty(len(w) * len(bias), w.dtype) for w in (Wx, Wh)]
+    for w, room in zip((Wx, Wh), found):
+        _pack(np.ascontiguousarray(w), room)
+    return *found, bias
+
+
+def _packed_turned(w: Any) -> Any:
+    """Return the transpose in whole panels."""
+    room = np.empty(_whole(len(w), w) * w.shape[1], w.dtype)
+    _pack_turned(np.ascontiguousarray(w), room)
+    return room
+
+
+@jit
+def _pack(w: Any, room: Any) -> None:
+    wide, one = lanes(w), w.dtype.type(1)
+    for p in range(panels(w.shape[1], w)):
+        pack(w[:, p * wide : (p + 1) * wide], one, room[p * wide * len(w) : (p + 1) * wide * len(w)])
+
+
+@jit
+def _pack_turned(w: Any, room: Any) -> None:
+    wide, one = lanes(w), w.dtype.type(1)
+    for p in range(panels(len(w), w)):
+        pack_transpose(w[p * wide : (p + 1) * wide], one, room[p * wide * w.shape[1] : (p + 1) * wide * w.shape[1]])
+
+
+@inner
+def _with_room(d: Any) -> Any:
+    """Return rows in whole panels."""
+    wider = np.zeros((len(d), panels(d.shape[1], d) * lanes(d)), d.dtype)
+    wider[:, : d.shape[1]] = d
+    return wider
+
+
+@inner
+def _add_products(t: int, x: Any, path: Any, Wx: Any, Wh: Any, b: Any, out: Any) -> None:
+    """Write ``x Wx + h Wh + b`` for a step, in whole panels."""
+    samples, steps, width = x.shape
+    state, pitch = path.shape[2], len(b)
+    rows, states, to = x.reshape(-1), path.reshape(-1), out.reshape(-1)
+    for p in range(0, pitch, lanes(x)):
+        sums = to, p, pitch
+        of_x, of_h = (rows, t * width, steps * width, 1), (states, t * state, (steps + 1) * state, 1)
+        rows_times_panel((b, p, 0), of_x, (Wx, p * width, lanes(x)), sums, samples, width)
+        rows_times_panel(sums, of_h, (Wh, p * state, lanes(x)), sums, samples, state)
+
+
+@inner
+def _turn_back(t: int, d_into: Any, turned: Any, out: Any) -> None:
+    """Write the cotangents of the states before a step, in whole panels."""
+    samples, steps, columns = d_into.shape
+    rows, to, pitch, zeros = d_into.reshape(-1), out.reshape(-1), out.shape[1], np.zeros(lanes(out), out.dtype)
+    for p in range(0, pitch, lanes(out)):
+        of_d, weights = (rows, t * columns, steps * columns, 1), (turned, p * columns, lanes(out))
+        rows_times_panel((zeros, 0, 0), of_d, weights, (to, p, pitch), samples, columns)
+
+
+class _Gradients:
+    """Those of x, weights and biases, a part of the steps at a time.
+
+    Attributes
+    ----------
+    found : dict
+        Those that are wanted, as far as they have been added.
+    """
+
+    def __init__(self, wants: Collection[str], x: Any, Wx: Any, Wh: Any) -> None:
+        self.x, self.Wx = x, Wx
+        shapes = {"x": x.shape, "Wx": Wx.shape, "Wh": Wh.shape, "b": Wx.shape[1:]}
+        self.found = {name: np.zeros(shape, Wx.dtype) for name, shape in shapes.items() if name in wants}
+
+    def parts(self) -> Any:
+        """Yield the steps of each part, the last part first, and room for the cotangents of what goes into the gates.
+
+        All parts have the same room.
+        """
+        samples, columns = len(self.x), self.Wx.shape[1]
+        room = np.empty(samples * _steps_of_a_part(self.x) * columns, self.Wx.dtype)
+        for part in _parts(self.x):
+            steps = part.stop - part.start
+            yield part, room[: samples * steps * columns].reshape(samples, steps, columns)
+
+    def add(self, part: slice, path: Any, d_into: Any) -> None:
+        """Add what comes from the steps of a part."""
+        rows, found, first = d_into.reshape(-1, d_into.shape[2]), self.found, part.stop == self.x.shape[1]
+        if "Wh" in found:
+            _add_product(found["Wh"], _as_rows(path[:, part]).T, rows, first)
+        if "Wx" in found:
+            _add_product(found["Wx"], _as_rows(self.x[:, part]).T, rows, first)
+        if "b" in found:
+            found["b"] += rows.sum(axis=0)
+        if "x" in found:
+            found["x"][:, part] = np.matmul(rows, self.Wx.T).reshape(*d_into.shape[:2], len(self.Wx))
+
+
+def _as_rows(x: Any) -> Any:
+    return x.reshape(-1, x.shape[2])
 
 
 # --- gated recurrent unit --------------------------------------------------------------------------------------------

@@ -20,12 +20,13 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from .define import WithThreads, array_at, jit, parallel, part
+from ..threads import numba_sleeps
+from .define import WithThreads, array_at, jit, parallel, part, thread_count
 from .loss import _losses, _slopes
 from .machine import run_blocks
 from .normalisation import batch_backward_alone, batch_forward_alone
 
-__all__ = ["find", "run", "run_shared", "threads"]
+__all__ = ["find", "run", "run_shared", "thread_count"]
 
 WIDEST = 32
 """No row has more integers than this."""
@@ -87,17 +88,13 @@ run_shared = WithThreads(run)
 """The same for calls of which some have threads."""
 
 
-def threads() -> int:
-    """Return how many threads a routine may have."""
-    return int(numba.get_num_threads())
-
-
 @functools.cache
 def find(name: str, dtype: np.dtype[Any]) -> int:
     """Return the address of a routine for a dtype; it is compiled if it has not been."""
     signature = types.int64, types.CPointer(numba.from_dtype(dtype))
     routine = getattr(ROUTINES[name], "compiled", ROUTINES[name])
-    routine.compile(signature)
+    with numba_sleeps():  # a routine that has threads starts them already here
+        routine.compile(signature)
     compiled = routine.overloads[signature]
     return compiled.library.get_pointer_to_function(compiled.fndesc.llvm_cfunc_wrapper_name)
 

@@ -36,7 +36,7 @@ def lanes(itemsize: int) -> int:
     return BYTES // itemsize
 
 
-class _Code:
+class Code:
     """What the two loops are written with: arrays of numbers, and vectors that begin anywhere in them."""
 
     def __init__(self, context: Any, builder: Any, signature: Any, args: Any) -> None:
@@ -76,9 +76,29 @@ class _Code:
 
     def spread(self, value: Any) -> Any:
         """Return a vector of one number in all places."""
-        undefined = ir.Constant(self.vector, ir.Undefined)
+        undefined = ir.Constant(ir.VectorType(value.type, self.vector.count), ir.Undefined)
         first = self.builder.insert_element(undefined, value, self.whole(0))
         return self.shuffle(first, undefined, [0] * self.vector.count)
+
+    def every(self, array: Any, index: Any, step: Any) -> Any:
+        """Load a vector of numbers that are a step apart. Steps of 1 and 2 are quick."""
+        found = cgutils.alloca_once(self.builder, self.vector)
+        size = self.vector.count
+        with self.builder.if_else(self.builder.icmp_signed("==", step, self.whole(1))) as (one, more):
+            with one:
+                self.builder.store(self.load(array, index), found)
+            with more, self.builder.if_else(self.builder.icmp_signed("==", step, self.whole(2))) as (two, many):
+                with two:  # the last load may not begin further on: what follows the last number may not be there
+                    first, second = (self.load(array, self.plus(index, self.whole(n))) for n in (0, size - 1))
+                    chosen = [*range(0, size, 2), *range(size + 1, 2 * size, 2)]
+                    self.builder.store(self.shuffle(first, second, chosen), found)
+                with many:
+                    numbers = ir.Constant(self.vector, ir.Undefined)
+                    for n in range(size):
+                        number = self.element(array, self.plus(index, self.times(step, self.whole(n))))
+                        numbers = self.builder.insert_element(numbers, number, self.whole(n))
+                    self.builder.store(numbers, found)
+        return self.builder.load(found)
 
     def shuffle(self, a: Any, b: Any, places: Any) -> Any:
         places = list(places)
@@ -92,9 +112,11 @@ class _Code:
             variables.append([cgutils.alloca_once_value(self.builder, value) for _ in range(WIDTH)])
         return variables
 
+    def multiply_add(self, a: Any, b: Any, c: Any) -> Any:
+        return self.builder.fadd(self.builder.fmul(a, b, flags=FUSED), c, flags=FUSED)
+
     def accumulate(self, variable: Any, a: Any, b: Any) -> None:
-        product = self.builder.fmul(a, b, flags=FUSED)
-        self.builder.store(self.builder.fadd(product, self.builder.load(variable), flags=FUSED), variable)
+        self.builder.store(self.multiply_add(a, b, self.builder.load(variable)), variable)
 
     def pairwise(self, a: Any, b: Any) -> Any:
         """Return the sums of neighbours in a, then those of neighbours in b."""
@@ -135,7 +157,7 @@ def correlate(typing: Any, out: Any, start: Any, pitch: Any, live: Any, to: Any,
     signature = types.void(out, start, pitch, live, to, bias, weights, taps, x, places)
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        code = _Code(context, builder, signature, args)
+        code = Code(context, builder, signature, args)
         out, start, pitch, live, to, bias, weights, taps, x, places = code.args
         count = context.make_array(signature.args[7])(context, builder, args[7]).nitems
         sums = code.sums(code.spread(code.element(bias, code.whole(f))) for f in range(FILTERS))
@@ -177,7 +199,7 @@ def outer(typing: Any, total: Any, taps: Any, g: Any, pitch: Any, x: Any, places
     signature = types.void(total, taps, g, pitch, x, places)
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        code = _Code(context, builder, signature, args)
+        code = Code(context, builder, signature, args)
         total, taps, g, pitch, x, places = code.args
         count = context.make_array(signature.args[5])(context, builder, args[5]).nitems
         zero = ir.Constant(code.vector, None)
