@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import chain
+from itertools import chain, repeat
 from operator import is_, itemgetter
 from sys import getrefcount
 from typing import Any
@@ -99,12 +99,20 @@ class FlatUpdate:
         self.configs = configs
         for name in params:
             configs.setdefault(name, {})
+        self._forget()
+
+    def _forget(self) -> None:
         self._groups: list[_Group] = []
         self._others: list[str] = []  # parameters that `optim` steps
+        self._count = 0  # of parameters in all
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the flat arrays: their numbers are in the parameters and the configs."""
-        return {**self.__dict__, "_groups": [], "_others": []}
+        return {"rule": self.rule, "configs": self.configs}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._forget()
 
     def step(self, params: dict[str, np.ndarray], grads: Mapping[str, np.ndarray]) -> None:
         """Step every parameter once.
@@ -124,11 +132,14 @@ class FlatUpdate:
             return
         if not self._is_as_left(params):
             self._gather(params)
-        gradients = [group.gradient(grads) for group in self._groups]
-        if any(gradient is None for gradient in gradients):  # of another precision or type
-            params.update(self._by_rule(params, params, grads))
-            return
-        next_params = self._by_rule(self._others, params, grads)
+        gradients = []
+        for group in self._groups:
+            gradient = group.gradient(grads)
+            if gradient is None:  # of another precision or type
+                params.update(self._by_rule(params, params, grads))
+                return
+            gradients.append(gradient)
+        next_params = self._by_rule(self._others, params, grads) if self._others else {}
         for group, gradient in zip(self._groups, gradients):
             next_params.update(group.step(gradient, self.configs))
         params.update(next_params)
@@ -153,20 +164,24 @@ class FlatUpdate:
 
     def _is_as_left(self, params: Mapping[str, np.ndarray]) -> bool:
         """Whether parameters and configs hold the very objects that the last step left there."""
-        known = len(self._others) + sum(len(group.names) for group in self._groups)
+        if len(params) != self._count:
+            return False
         try:
-            return (
-                known == len(params)
-                and all(group.is_as_left(params, self.configs) for group in self._groups)
-                and not any(self._settings(params[name], name) for name in self._others)
-            )
+            for group in self._groups:
+                if not group.is_as_left(params, self.configs):
+                    return False
+            for name in self._others:
+                if self._settings(params[name], name) is not None:
+                    return False
+            return True
         except KeyError:
             return False
 
     def _gather(self, params: Mapping[str, np.ndarray]) -> None:
         """Lay parameters of one precision and equal settings end to end."""
         bins: dict[Any, list[list[str]]] = {}
-        self._groups, self._others = [], []
+        self._forget()
+        self._count = len(params)
         shared = len({id(self.configs[name]) for name in params}) < len(params)  # in turn, then: one waits for another
         for name, w in params.items():
             settings = None if shared else self._settings(w, name)
@@ -223,16 +238,18 @@ class _Group:
     def is_as_left(self, params: Mapping[str, Any], configs: Mapping[str, Any]) -> bool:
         """Whether parameters and configs hold the very objects that the last step left there."""
         of_these = self.of_each(configs)
-        return (
-            all(map(is_, self.of_each(params), self.w.parts))
-            and all(map(is_, chain.from_iterable(map(self.of_config, of_these)), self.left))
-            and (self.t is None or all(config["t"] is self.t for config in of_these))
+        found = chain(self.of_each(params), *map(self.of_config, of_these))
+        return all(map(is_, found, chain(self.w.parts, self.left))) and (
+            self.t is None or all(map(is_, map(itemgetter("t"), of_these), repeat(self.t)))
         )
 
     def gradient(self, grads: Mapping[str, Any]) -> Any:
         """Return the gradients end to end; None if one of them is no array of the parameter's shape and precision."""
         arrays = self.of_each(grads)
-        if [(type(dw), getattr(dw, "dtype", None), getattr(dw, "shape", None)) for dw in arrays] != self.kinds:
+        try:
+            if [(type(dw), dw.dtype, dw.shape) for dw in arrays] != self.kinds:
+                return None
+        except AttributeError:  # a Python number, for one
             return None
         if self.dw is None:
             return arrays[0].reshape(-1)

@@ -9,6 +9,7 @@ import math
 import operator
 import warnings
 from collections.abc import Callable
+from operator import is_
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -206,10 +207,10 @@ class Model:
 
         What a training run has put into `state` is plain arrays afterwards: no gradient flows from step to step.
         """
-        if not isinstance(params, _Parameters):
-            params = _Parameters(params, type(self).__name__)
+        model = params.model if isinstance(params, _Parameters) else type(self).__name__
         # What is recorded cannot be overwritten, and plain arrays must not be either: they are the caller's own.
-        guarded = _Parameters(params, params.model)
+        guarded = _Parameters(params)
+        guarded.model = model
         for name, w in params.items():
             if type(w) is np.ndarray:
                 guarded[name] = read_only(w)
@@ -289,7 +290,8 @@ class Model:
     # --- how it is done ---------------------------------------------------------------------------------------------
 
     def _training_loss(self, params: dict[str, Any], X: Any, y: Any) -> Any:
-        params = _Parameters(params, type(self).__name__)
+        params = _Parameters(params)
+        params.model = type(self).__name__
         loss = self.data_loss(params, X, y)
         if loss is None:
             method = "objective" if type(self).data_loss is Model.data_loss else "data_loss"
@@ -306,15 +308,15 @@ class Model:
         self.state = copy.deepcopy(before) if before else {}
         try:
             with guarding("warn"):
-                recording = Recording(function, self.params)
+                recording = Recording(function, params)
             loss = scalar_value(recording, recording.out, f"{type(self).__name__}.objective")
             number = float(value_of(loss))
             if not math.isfinite(number):
                 raise self._not_finite(number, X, function)
             self._look_after(recording, X)
-            gradients, reached = recording.pull([recording.out], [np.ones((), loss.dtype)], consume=True)
+            gradients, reached = recording.pull([recording.out], [np.array(1, loss.dtype)], consume=True)
             state = map_leaves(value_of, self.state) if self.state else {}
-            if self.params is not params or any(params.get(name) is not w for name, w in entries.items()):
+            if self.params is not params or not all(map(is_, map(params.get, entries), entries.values())):
                 raise ParameterError(
                     f"{type(self).__name__}.forward has assigned to self.params; it computes scores from its argument "
                     f"params, and leaves updates to the Solver"
@@ -327,14 +329,18 @@ class Model:
                 tell_more(error, error.tape)
             raise
         self.state = state
-        self._warn_unreached([name for name, found in zip(self.params, reached) if not found])
+        if not all(reached):
+            self._warn_unreached([name for name, found in zip(self.params, reached) if not found])
         gradients = [np.asarray(g) if isinstance(g, np.generic) else g for g in gradients]
         return number, dict(zip(self.params, gradients))
 
     def _run(self, params: dict[str, Any], inputs: list[Any], train: bool, options: dict[str, Any]) -> Any:
         """Call `forward`, and tell it whether this is training if it asks."""
-        how = _takes_train(getattr(self.forward, "__func__", self.forward), inspect.ismethod(self.forward))
-        return self.forward(params, *inputs, **options, **({} if how == "no" else {how: train}))
+        forward = self.forward
+        how = _takes_train(getattr(forward, "__func__", forward), inspect.ismethod(forward))
+        if how == "no":
+            return forward(params, *inputs, **options)
+        return forward(params, *inputs, **options, **{how: train})
 
     def _scores(self, scores: Any, X: Any) -> Any:
         """Return what `forward` returned, after checking that it is an array that fits the minibatch."""
@@ -362,12 +368,13 @@ class Model:
         shapes = self.__dict__.setdefault("_shapes", {})  # as they were at the first call with this dict
         for name, w in self.params.items():
             # A parameter of shape () becomes a NumPy scalar under most update rules.
-            if not isinstance(w, (np.ndarray, np.generic)) or w.dtype.kind not in "fc":
+            if type(w) is not np.ndarray and not isinstance(w, (np.ndarray, np.generic)) or w.dtype.kind not in "fc":
                 raise self._bad_parameter(name, w)
-            if shapes.setdefault(name, w.shape) != w.shape:
+            shape = w.shape
+            if shapes.setdefault(name, shape) != shape:
                 raise ShapeError(
                     f"{type(self).__name__}: parameter {name!r} had shape {shapes[name]} at an earlier call and has "
-                    f"{w.shape} now; to change a network's shapes, assign a new dict to model.params"
+                    f"{shape} now; to change a network's shapes, assign a new dict to model.params"
                 )
 
     def _bad_parameter(self, name: str, w: Any) -> Exception:
@@ -407,10 +414,10 @@ class Model:
         )
 
     def _warn_unreached(self, names: list[str]) -> None:
-        warned = self.__dict__.setdefault("_warned", set()) if names else ()
+        warned = self.__dict__.setdefault("_warned", set())
         for name in names:
             if name not in warned:
-                warned.add(name)  # type: ignore[union-attr]
+                warned.add(name)
                 warnings.warn(
                     f"{type(self).__name__}: the loss does not depend on parameter {name!r}, so its gradient is zero; "
                     f"forward must use its argument params[{name!r}], not self.params[{name!r}]",
@@ -425,9 +432,7 @@ class Model:
 class _Parameters(dict[str, Any]):
     """Parameters by name; a name that is not there is answered with the nearest one that is."""
 
-    def __init__(self, params: dict[str, Any], model: str) -> None:
-        super().__init__(params)
-        self.model = model
+    __slots__ = ("model",)  # its name; set afterwards, since a constructor of our own would take as long as the copy
 
     def __missing__(self, name: str) -> Any:
         raise MissingParameterError(

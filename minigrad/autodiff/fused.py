@@ -16,7 +16,7 @@ import numpy as np
 
 from ..core.errors import NoGradientRule
 from ..core.primitive import Primitive
-from ..core.tensor import value_of
+from ..core.tensor import Tensor, value_of
 from .reverse import vjp
 
 __all__ = ["Fused", "fused"]
@@ -40,17 +40,21 @@ class Fused(Primitive):
         """
         names = list(self.reads_of(kernel))
         arrays = tuple(name for name in names if name not in self.static)
+        kernel_static = [name for name in names if name in self.static]
         unread = tuple(name for name in self.args if name not in arrays)
-        self.backward_op = op = _backward_primitive(self, kernel, arrays, [n for n in names if n in self.static])
+        self.backward_op = op = _backward_primitive(self, kernel, arrays, kernel_static)
 
         def rule(g: Any, /, *, wants: tuple[str, ...], **reads: Any) -> tuple[Any, ...]:
-            inputs = {name: reads[name] for name in arrays}
+            values = [reads[name] for name in arrays]
+            first, *others = g if self.outputs else (g,)
+            several = [other for other in others if other is not None]
+            if not several and Tensor not in map(type, (first, *values)):  # plain arrays: as `op` does, but shorter
+                return _tuple(kernel(first, *values, wants=wants, **{name: reads[name] for name in kernel_static}))
             static = {name: reads[name] for name in self.static}
             shapes = tuple([(name, reads[f"{name}_shape"]) for name in unread])
-            first, *others = g if self.outputs else (g,)
-            if [other for other in others if other is not None]:
-                return reference_pullback(self, g, inputs, shapes, static, wants)
-            return op.bind(first, *inputs.values(), needs=wants, unread=shapes, **static)
+            if several:
+                return reference_pullback(self, g, dict(zip(arrays, values)), shapes, static, wants)
+            return op.bind(first, *values, needs=wants, unread=shapes, **static)
 
         self.vjp_shared(rule, [*arrays, *(f"{name}_shape" for name in unread), *sorted(self.static)])
         return op
@@ -80,8 +84,7 @@ def _backward_primitive(op: Fused, kernel: Callable[..., Any], arrays: tuple[str
     """Make the primitive that runs the backward kernel, with the rule that differentiates the reference."""
 
     def forward(g: Any, *reads: Any, needs: tuple[str, ...], unread: Any, **params: Any) -> tuple[Any, ...]:
-        result = kernel(g, *reads, wants=needs, **{name: params[name] for name in static})
-        return result if isinstance(result, tuple) else (result,)
+        return _tuple(kernel(g, *reads, wants=needs, **{name: params[name] for name in static}))
 
     # The signature is spelled out because a primitive reads it: cotangent, what the kernel reads, static parameters.
     names = inspect.Parameter
@@ -115,6 +118,10 @@ def _backward_primitive(op: Fused, kernel: Callable[..., Any], arrays: tuple[str
     # reference differentiates it as such; as an argument of the backward kernel it adds nothing more.
     backward_op.vjp(**{name: None for name in arrays if name not in op.args})
     return backward_op
+
+
+def _tuple(result: Any) -> tuple[Any, ...]:
+    return result if isinstance(result, tuple) else (result,)
 
 
 def reference_pullback(

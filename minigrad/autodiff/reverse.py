@@ -150,8 +150,14 @@ def _add_part(
 
 def _is_part_of(cotangent: Any, saved: tuple[Any, ...]) -> bool:
     """Whether a cotangent is one of the arrays that the rule read, or a view of one."""
+    # Loops: this is asked for every input, and `any` over a generator takes three times as long.
+    if type(cotangent) is np.ndarray and cotangent.base is None:
+        for array in saved:
+            if array is cotangent:
+                return True
+        return False
     root = _root(cotangent)
-    for array in saved:  # a loop: this is asked for every input, and `any` over a generator takes three times as long
+    for array in saved:
         if _root(array) is root:
             return True
     return False
@@ -169,7 +175,7 @@ def _gather(records: list[Any], entry: int, cotangents: list[Any]) -> tuple[Any,
     """Return the cotangents of all outputs of a node as a tuple, or None when none arrived."""
     end = _end_of_outputs(records, entry)
     given = cotangents[entry:end]
-    if all(g is None for g in given):
+    if not [g for g in given if g is not None]:
         return None
     cotangents[entry:end] = [None] * (end - entry)
     if records[entry][_PRIMITIVE].takes_none:
@@ -222,13 +228,13 @@ def own(gradients: list[Any], held: Iterable[Any]) -> list[Any]:
     A rule may return its cotangent itself, or a view of it: both gradients of ``x + y`` are one array. The caller may
     write into what we return, so each gradient must be an array of its own.
     """
-    taken = {id(_root(array)) for array in held}
+    taken = {id(a if type(a) is np.ndarray and a.base is None else _root(a)) for a in held}
     result = []
     for gradient in gradients:
         if type(gradient) is np.ndarray:
-            root = _root(gradient)
-            whole = type(root) is np.ndarray and root.nbytes == gradient.nbytes and gradient.flags.writeable
-            if id(root) in taken or not whole:
+            root = gradient if gradient.base is None else _root(gradient)
+            whole = root is gradient or type(root) is np.ndarray and root.nbytes == gradient.nbytes
+            if not whole or id(root) in taken or not gradient.flags.writeable:
                 gradient = gradient.copy()
             taken.add(id(root))
         result.append(gradient)
@@ -236,8 +242,11 @@ def own(gradients: list[Any], held: Iterable[Any]) -> list[Any]:
 
 
 def _root(array: Any) -> Any:
-    while isinstance(array, np.ndarray) and array.base is not None:
-        array = array.base
+    while isinstance(array, np.ndarray):
+        base = array.base
+        if base is None:
+            break
+        array = base
     return array
 
 
@@ -253,7 +262,7 @@ class Recording:
         self.leaves, self.tree = flatten(primals)
         self.tape = Tape(full=False)
         labels = names if names is not None else map(path_name, self.tree.paths)
-        inputs = [self.tape.watch_leaf(leaf, name) for leaf, name in zip(self.leaves, labels)]
+        inputs = self.tape.watch_leaves(self.leaves, labels)
         try:
             self.out = f(self.tree.unflatten(inputs))
         except MinigradError as error:
@@ -292,17 +301,18 @@ class Recording:
         with guarding(""):  # rules may broadcast
             found = backward(self.tape.records, seeds, range(count), consume=consume) if seeds else [None] * count
         reached = [gradient is not None for gradient in found]
-        gradients = own(
-            [self._result(i, gradient) for i, gradient in enumerate(found)], [*seeds.values(), *self.leaves]
-        )
-        return gradients, reached
+        arrays = [
+            gradient if type(gradient) is type(leaf) is np.ndarray else self._like_leaf(number, gradient)
+            for number, (leaf, gradient) in enumerate(zip(self.leaves, found))
+        ]
+        return own(arrays, [*seeds.values(), *self.leaves]), reached
 
-    def _result(self, number: int, gradient: Any) -> Any:
-        leaf = self.leaves[number]
+    def _like_leaf(self, number: int, gradient: Any) -> Any:
+        """Return the gradient of a leaf as what the leaf is: an array, a number or a Tensor."""
         if gradient is None:
             node = self.tape.nodes[number]
             gradient = np.zeros(node.shape, node.dtype)
-        if type(leaf) is np.ndarray:
+        if type(self.leaves[number]) is np.ndarray:
             return np.asarray(gradient) if isinstance(gradient, np.generic) else gradient
         return gradient[()] if type(gradient) is np.ndarray and gradient.ndim == 0 else gradient
 

@@ -15,6 +15,7 @@ array([3., 3.])
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -27,17 +28,15 @@ from .guard import check_broadcast
 from .numpy_protocol import FUNCTIONS, UFUNCS, adapt
 from .scope import current_scope
 from .tape import DTYPE, SHAPE, Tape, watcher
-from .tensor import Tensor, has_method
+from .tensor import Tensor, has_method, on_tape
 
 __all__ = ["REGISTRY", "UNWANTED", "Plan", "Primitive", "primitive"]
 
 REGISTRY: dict[str, Primitive] = {}
 """Every op of minigrad itself, by name: what the conformance test and the documentation go through."""
 
-SEQUENCES = frozenset({list, tuple})
-"""What may stand for an array in a call."""
-
-CONTAINERS = SEQUENCES | {dict}
+CONTAINERS = frozenset({list, tuple, dict})
+"""What may stand for an array in a call (lists and tuples), or be there by mistake."""
 
 
 class _Unwanted:
@@ -313,16 +312,13 @@ class Primitive:
     # --- calling ----------------------------------------------------------------------------------------------------
 
     def __call__(self, *args: Any, **params: Any) -> Any:
-        if not (params.keys() <= self.static and len(args) == len(self.args)) and not self.variadic:
+        if (len(args) != len(self.args) or params and not params.keys() <= self.static) and not self.variadic:
             args, params = self._arrange(args, params)
-        if not CONTAINERS.isdisjoint(map(type, args)):
-            if dict in map(type, args):
-                raise DTypeError(f"{where(self.name)}: a dict came in place of an array; give it the arrays one by one")
-            args = tuple(np.asarray(x) if type(x) in SEQUENCES else x for x in args)
-        out = self.bind(*args, **params)
-        if self.visible is None:
-            return out
-        return out[0] if self.visible == 1 else out[: self.visible]
+        visible = self.visible
+        if visible is None:
+            return self.bind(*args, **params)
+        out = self._record(visible if self.takes_none else None, *args, **params)
+        return out[0] if visible == 1 else out[:visible]
 
     def all_outputs(self, *args: Any, **params: Any) -> tuple[Any, ...]:
         """Call the op and return all its outputs, also those that a plain call leaves out."""
@@ -350,17 +346,17 @@ class Primitive:
                 return self._make_unary()
             if len(self.args) == 2:
                 return self._make_binary()
-        return self._record
+        return functools.partial(self._record, None)
 
     # The two short ways below are the hot path of every elementwise op, so they make the Tensor themselves: a call of
     # `on_tape` would make recording 2 % slower.
 
     def _make_unary(self) -> Callable[..., Any]:
-        forward, record, plans = self.forward, self._record, self._short_plans
+        forward, record, plans = self.forward, functools.partial(self._record, None), self._short_plans
 
         def bind(x: Any) -> Any:
             if type(x) is not Tensor:
-                return forward(x)
+                return record(x) if type(x) in CONTAINERS else forward(x)
             tape, value = x.tape, x.value
             if not tape.plain or type(value) is Tensor:
                 return record(x)
@@ -389,7 +385,7 @@ class Primitive:
         return bind
 
     def _make_binary(self) -> Callable[..., Any]:
-        forward, record, plans = self.forward, self._record, self._short_plans
+        forward, record, plans = self.forward, functools.partial(self._record, None), self._short_plans
         elementwise = self.linear == "elementwise"
 
         def bind(x: Any, y: Any) -> Any:
@@ -400,11 +396,14 @@ class Primitive:
                     if y.tape is not tape:
                         return record(x, y)
                     right, mask, parents = y.value, 3, (x.index, y.index)
+                elif type(y) in CONTAINERS:
+                    return record(x, y)
                 else:
-                    right, mask, parents = np.asarray(y) if type(y) in SEQUENCES else y, 1, (x.index, None)
+                    right, mask, parents = y, 1, (x.index, None)
+            elif type(x) in CONTAINERS or type(y) in CONTAINERS:
+                return record(x, y)
             elif type(y) is Tensor:
-                left = np.asarray(x) if type(x) in SEQUENCES else x
-                tape, right, mask, parents = y.tape, y.value, 2, (None, y.index)
+                tape, left, right, mask, parents = y.tape, x, y.value, 2, (None, y.index)
             else:
                 return forward(x, y)
             if not tape.plain or type(left) is Tensor or type(right) is Tensor:
@@ -443,11 +442,12 @@ class Primitive:
 
         return bind
 
-    def _record(self, *args: Any, **params: Any) -> Any:
+    def _record(self, visible: int | None, /, *args: Any, **params: Any) -> Any:
         """Compute, and record on the newest tape among the arguments (on none, when all are arrays).
 
         This is the short way, for arrays and for one tape that only differentiates: it asks the arguments all that it
-        has to know in one loop. Whatever else comes goes the long way.
+        has to know in one loop. Whatever else comes goes the long way. Of several outputs it leaves out those that the
+        caller will not see, if it is told how many he will.
         """
         tape: Tape | None = None
         values: list[Any] = []
@@ -462,7 +462,7 @@ class Primitive:
                 values.append(x.value)
                 parents.append(x.index)
                 mask |= bit
-            elif type(x) in SEQUENCES:
+            elif type(x) in CONTAINERS:
                 return self._record_in_any_case(*args, **params)
             else:
                 values.append(x)
@@ -472,29 +472,46 @@ class Primitive:
             return self.forward(*args, **params)
         if not self.differentiable:
             return self.bind(*values, **params)
+        if params and Tensor in map(type, params.values()):
+            self._refuse_tensor_params(params)
         given = tuple(values)
-        results = self._compute(self.forward, given, args, params)
-        if not any([result.dtype.kind in "fc" for result in results]):
-            return results if self.outputs else results[0]
-        plan = self.plan(mask, len(given))
-        saved = plan.save(given, results if self.outputs else results[0]) if plan.save is not None else ()
-        entered = tape.append(self, {**self.defaults, **params}, tuple(parents), saved, results, plan)
-        return entered if self.outputs else entered[0]
+        try:
+            out = self.forward(*given, **params)
+        except MinigradError:
+            raise
+        except EXPLAINED as error:
+            raise explain(self, args, params, error) from error
+        several = self.outputs
+        if several or type(out) is not np.ndarray:
+            out = self._as_results(out)
+        if not any([result.dtype.kind in "fc" for result in (out if several else (out,))]):
+            return out
+        plan = self._plans.get((mask, len(given))) or self.plan(mask, len(given))
+        saved = plan.save(given, out) if plan.save is not None else ()
+        every = {**self.defaults, **params} if self.defaults else _NO_PARAMS
+        if several:
+            return tape.append(self, every, tuple(parents), saved, out[:visible], plan)
+        records = tape.records
+        records.append((self, every, tuple(parents), saved, current_scope(), out.shape, out.dtype, plan, None))
+        return on_tape(out, tape, len(records) - 1)
 
     def _record_in_any_case(self, *args: Any, **params: Any) -> Any:
         """Compute and record, whatever came: several tapes, full ones, Tensors inside Tensors, lists, watchers."""
+        if dict in map(type, args):
+            raise DTypeError(f"{where(self.name)}: a dict came in place of an array; give it the arrays one by one")
         tape = max((x.tape for x in args if type(x) is Tensor), key=lambda tape: tape.level, default=None)
-        if tape is None:
-            return self.forward(*args, **params)
         values = tuple(
-            x.value if type(x) is Tensor and x.tape is tape else np.asarray(x) if type(x) in SEQUENCES else x
+            x.value if type(x) is Tensor and x.tape is tape else np.asarray(x) if type(x) in CONTAINERS else x
             for x in args
         )
+        if tape is None:
+            return self.forward(*values, **params)
         if not (self.differentiable or tape.full):
             return self.bind(*values, **params)
         # A value that is itself a Tensor belongs to a lower tape, which records this op too.
         nested = not self.transparent and Tensor in map(type, values)
-        results = self._compute(self.bind if nested else self.forward, values, args, params)
+        out = self._compute(self.bind if nested else self.forward, values, args, params)
+        results = out if self.outputs else (out,)
         entered = tape.enter(self, args, values, {**self.defaults, **params}, results)
         if not tape.plain and (watch := watcher()) is not None:
             watch.recorded(self, tape, args, results, entered)
@@ -502,8 +519,8 @@ class Primitive:
 
     def _compute(
         self, function: Callable[..., Any], values: tuple[Any, ...], args: tuple[Any, ...], params: dict[str, Any]
-    ) -> tuple[Any, ...]:
-        """Return the results of the forward function, or raise an error that names what it was given."""
+    ) -> Any:
+        """Return what the forward function does, as arrays, or raise an error that names what it was given."""
         if params and Tensor in map(type, params.values()):
             self._refuse_tensor_params(params)
         try:
@@ -512,7 +529,11 @@ class Primitive:
             raise
         except EXPLAINED as error:
             raise explain(self, args, params, error) from error
-        return tuple(map(self._as_result, out)) if self.outputs else (self._as_result(out),)
+        return self._as_results(out)
+
+    def _as_results(self, out: Any) -> Any:
+        """Return what the forward function returned as an array, or as a tuple of arrays if there are several."""
+        return tuple(map(self._as_result, out)) if self.outputs else self._as_result(out)
 
     def _as_result(self, value: Any) -> Any:
         """Return one result of the forward function, made an array if it is a Python number."""

@@ -10,7 +10,7 @@ import itertools
 import linecache
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -178,26 +178,34 @@ class Tape:
         """
         leaves, tree = flatten(value)
         names = [path_name(path, name) for path in tree.paths]
-        return tree.unflatten([self.watch_leaf(leaf, label) for leaf, label in zip(leaves, names)])
+        return tree.unflatten(self.watch_leaves(leaves, names))
 
-    def watch_leaf(self, leaf: Any, name: str) -> Tensor:
-        """Put one array on the tape."""
+    def watch_leaves(self, leaves: Iterable[Any], names: Iterable[str]) -> list[Tensor]:
+        """Put arrays on the tape, each under its name."""
+        records, scope, kinds = self.records, current_scope(), "fciub" if self.full else "fc"
+        watched = []
+        for leaf, name in zip(leaves, names):
+            value = leaf if type(leaf) is np.ndarray and not self.ended else self._checked_leaf(leaf, name)
+            dtype = value.dtype
+            if dtype.kind not in kinds:
+                raise DTypeError(
+                    f"cannot differentiate with respect to {name or 'this argument'}: it is {_kind(dtype)} of shape "
+                    f"{value.shape}, and only floating-point and complex numbers have derivatives; "
+                    f"convert it first, for example with .astype(float)"
+                )
+            watched.append(on_tape(value, self, len(records)))
+            role = {"role": "input", "name": name}
+            records.append((None, role, (), (), scope, value.shape, dtype, None, None))
+        return watched
+
+    def _checked_leaf(self, leaf: Any, name: str) -> Any:
         if self.ended:
             raise StaleTensorError(f"watch({name}): this tape has ended; make a new one with mg.Tape()")
         value = leaf if isinstance(leaf, (Tensor, np.ndarray, np.generic)) else _as_array(leaf, name)
         if type(value) is Tensor and value.tape.level >= self.level:
             place = "on this tape already" if value.tape is self else "on a newer tape than this one"
             raise StaleTensorError(f"watch({name}): the Tensor of shape {value.shape} is {place}; watch its .value")
-        dtype = value.dtype
-        if dtype.kind not in ("fc" if not self.full else "fciub"):
-            raise DTypeError(
-                f"cannot differentiate with respect to {name or 'this argument'}: it is {_kind(dtype)} of shape "
-                f"{value.shape}, and only floating-point and complex numbers have derivatives; "
-                f"convert it first, for example with .astype(float)"
-            )
-        role = {"role": "input", "name": name}
-        self.records.append((None, role, (), (), current_scope(), value.shape, value.dtype, None, None))
-        return on_tape(value, self, len(self.records) - 1)
+        return value
 
     def constant(self, value: Any) -> int:
         """Put a value that is not watched on the tape and return its entry. Only full tapes keep constants."""

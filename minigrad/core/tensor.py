@@ -264,5 +264,5 @@ def read_only(x: Any) -> Any:
     if type(x) is not np.ndarray:
         return x
     view = x.view()
-    view.flags.writeable = False
+    view.setflags(write=False)
     return view

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import functools
 import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -43,10 +44,18 @@ def flatten(container: Any) -> tuple[list[Any], Tree]:
 
     Dict entries keep their order. Returns the leaves and the :class:`Tree` that puts them back.
     """
+    if type(container) is dict and set(map(type, container.values())) == {np.ndarray}:  # most parameters are
+        return list(container.values()), _flat_tree(*container)
     leaves: list[Any] = []
     paths: list[str] = []
     build = _flatten(container, "", leaves, paths)
     return leaves, Tree(build, tuple(paths))
+
+
+@functools.lru_cache(typed=True)  # 1, 1.0 and True are one key of a dict, and three paths
+def _flat_tree(*keys: Any) -> Tree:
+    """Return the shape of a dict of arrays."""
+    return Tree(lambda source: dict(zip(keys, source)), tuple([f"[{key!r}]" for key in keys]))
 
 
 def _flatten(item: Any, path: str, leaves: list[Any], paths: list[str]) -> Callable[[Any], Any]:
@@ -92,6 +101,7 @@ def map_leaves(function: Callable[[Any], Any], container: Any) -> Any:
     return tree.unflatten([function(leaf) for leaf in leaves])
 
 
+@functools.lru_cache(maxsize=4096)
 def path_name(path: str, container: str = "") -> str:
     """Turn the path of a leaf into a readable name, after that of the container if it has one.
 

@@ -69,6 +69,20 @@ def test_only_what_is_wanted_is_asked_of_the_kernel():
     assert calls == [("x",), ("w",), ("x", "w")]
 
 
+def test_outputs_that_a_call_leaves_out_are_on_full_tapes_only():
+    gate = make_gate()
+    counts = {}
+    for full in (False, True):
+        tape = mg.Tape(full=full)
+        x = tape.watch(X)
+        counts[full] = len(tape)
+        gate(x, W)
+        counts[full] = len(tape) - counts[full]
+    assert counts == {False: 1, True: 3}  # the op; and the constant W, and s
+    out, s = gate.all_outputs(tape.watch(X), W)
+    assert type(out) is type(s) is mg.Tensor
+
+
 def test_further_outputs_differentiate_through_the_reference():
     out, pullback = mg.vjp(lambda x: mg.batchnorm.all_outputs(x, np.ones(3), np.zeros(3)), X)
     cotangents = np.sin(X), np.arange(3.0), np.ones(3)

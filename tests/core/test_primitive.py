@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import minigrad as mg
-from minigrad.core.errors import MinigradError, NoGradientRule, ShapeError
+from minigrad.core.errors import DTypeError, MinigradError, NoGradientRule, ShapeError
 
 A = np.array([0.5, -1.0, 2.0])
 
@@ -151,6 +151,31 @@ def test_a_variadic_op_with_a_shared_rule():
     x, y = mg.grad(lambda x, y: np.sum(total(x, A, y, power=3)), (0, 1))(A, 2 * A)
     np.testing.assert_allclose(x, 3 * A**2)
     np.testing.assert_allclose(y, 12 * A**2)
+
+
+@pytest.mark.parametrize("watched", [0, 1, 2])
+def test_lists_are_arrays_and_dicts_are_not(watched):
+    """In every place of ops of one, two and more arguments, beside Tensors and without."""
+    tape = mg.Tape(full=False)
+    arrays = [tape.watch(A), tape.watch(A + 1), A + 2]
+    for op, count in ((mg.relu, 1), (mg.ops.add, 2), (mg.ops.clip, 3), (mg.ops.matmul, 2)):
+        for place in range(count):
+            args = [x if i < watched else mg.stop_gradient(x) for i, x in enumerate(arrays[:count])]
+            expected = op(*args[:place], np.array([1.0, 2.0, 3.0]), *args[place + 1 :])
+            found = op(*args[:place], [1.0, 2.0, 3.0], *args[place + 1 :])
+            assert type(found) is type(expected)
+            np.testing.assert_array_equal(mg.stop_gradient(found), mg.stop_gradient(expected))
+            with pytest.raises(DTypeError, match=f"{op.name}: a dict came in place of an array"):
+                op(*args[:place], {"a": 1}, *args[place + 1 :])
+
+
+def test_an_op_that_returns_no_results_at_all():
+    @mg.primitive(outputs="many")
+    def rows(x):
+        return tuple(x)
+
+    rows.vjp(x=lambda g: np.stack(g))
+    assert rows(mg.Tape(full=False).watch(np.ones((0, 3)))) == ()
 
 
 def test_an_argument_without_a_derivative():

@@ -59,6 +59,23 @@ def test_dicts_keep_their_order():
     assert list(map_leaves(lambda x: x, {"b": 1, "a": 2})) == ["b", "a"]
 
 
+def test_keys_that_are_equal_and_differ_in_type():
+    for keys in ([1, "1"], [1.0, "a"], [True, "b"], ["1", 1], [np.str_("a")]):
+        container = {key: np.ones(2) for key in keys}
+        leaves, tree = flatten(container)
+        assert tree.paths == tuple(f"[{key!r}]" for key in keys)
+        assert list(map(type, tree.unflatten(leaves))) == list(map(type, keys))
+
+
+def test_a_tree_does_not_follow_the_dict_that_it_was_made_of():
+    container = {"a": np.zeros(1), "b": np.ones(1)}
+    leaves, tree = flatten(container)
+    container["c"] = np.ones(2)
+    leaves.reverse()
+    assert tree.paths == ("['a']", "['b']")
+    assert {key: float(value[0]) for key, value in tree.unflatten(leaves).items()} == {"a": 1, "b": 0}
+
+
 def test_subclasses_of_containers_are_kept():
     ordered = collections.OrderedDict(b=1, a=2)
     assert map_leaves(lambda x: -x, ordered) == collections.OrderedDict(b=-1, a=-2)

@@ -18,7 +18,7 @@ ALONE = 1 << 19  # so many elements are done sooner than a second thread has awo
 
 
 def sgd(dw: Any, w: Any, learning_rate: float) -> Any:
-    if not _served(dw, w):
+    if not _served(w, dw):
         return NotImplemented
     return _sgd_all(dw, w, float(learning_rate))
 
@@ -46,9 +46,9 @@ def adam(
     return _adam_all(w, dw, m, v, out, float(learning_rate), *first, *second, float(epsilon))
 
 
-def _served(*arrays: Any) -> bool:
+def _served(w: Any, dw: Any) -> bool:
     """Whether the loops have been made for such arrays; what is written is like them."""
-    return all(array.flags.carray and array.dtype.char in "fd" for array in arrays)
+    return w.flags.carray and dw.flags.carray and w.dtype.char in "fd" and dw.dtype == w.dtype
 
 
 exactly = numba.njit(error_model="numpy", fastmath=False)  # said, or it would be taken from the caller
