@@ -18,6 +18,7 @@ from ..autodiff.reverse import value_and_grad
 from ..core.errors import DTypeError, OptionError
 from ..core.tensor import Tensor
 from ..core.tree import argument_names, flatten, map_leaves, path_name
+from ..kernels.memory import hand_back
 from .capture import capture, draws_taken_back, is_generator, put_back, random_states
 from .lower import lower
 from .program import Program
@@ -126,6 +127,7 @@ class CompiledFunction:
             captured = simplify(capture(self.function, args, names, [_is_array(leaf) for leaf in leaves]))
             captured = simplify(lower(captured))  # again, since what is taken apart may have parts in common
             self._programs[key] = Program(captured), captured.tree
+            hand_back()  # what the function took to be captured, which is more than its program takes
             return self._programs[key]
 
     def _changes(self) -> str:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import ctypes
 import os
 
-__all__ = ["keep_freed_memory"]
+__all__ = ["hand_back", "keep_freed_memory"]
 
 TRIM, MMAP = -1, -3
 """What glibc's ``mallopt`` calls its limits (malloc.h)."""
@@ -36,3 +36,10 @@ def keep_freed_memory() -> bool:
     except (OSError, TypeError, AttributeError):
         return False
     return bool(version) and mallopt(TRIM, KEPT) == mallopt(MMAP, OWN_PAGES) == 1
+
+
+def hand_back() -> None:
+    """Give the system back what is free now: after work that is done once, and takes more than what comes."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None
+    if trim is not None:
+        trim(0)
